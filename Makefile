@@ -1,0 +1,43 @@
+# make reproduce   every table and figure, into results/
+# make test        what CI runs, but for the long tests
+# Both make the environment first. An environment of your own (a GPU server's torch): make reproduce VENV=/path
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := .venv/.made-from-lock
+
+# An environment that the user names is used as it is.
+ifeq ($(origin VENV),file)
+ENVIRONMENT := $(STAMP)
+endif
+
+.PHONY: reproduce test lint reference environment
+.DELETE_ON_ERROR:
+
+reproduce: $(ENVIRONMENT)
+	$(BIN)/snakemake --cores all
+
+test: $(ENVIRONMENT)
+	$(BIN)/python -m pytest -m "not long"
+
+lint: $(ENVIRONMENT)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+
+# Pages generated from the code; CI fails when they differ from the committed ones.
+reference: $(ENVIRONMENT)
+	$(BIN)/python -m fxcore reference
+
+environment: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Making .venv from requirements.lock: downloads about 3 GB (PyTorch with CUDA libraries), takes 7 GB of disk and some minutes."
+	@echo "An environment that has PyTorch already: make ... VENV=/path"
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
