@@ -1,0 +1,229 @@
+"""The command line: one sub-command a rule, same name as the rule, and `plan` and `reference` for people.
+
+Jobs get the slice of the parameters they depend on as JSON from their rule; by hand, `--params` takes a parameter file.
+Libraries are imported by the sub-command that needs them, so that `fxcore --help` and `fxcore plan` are quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fxcore import __version__, machine, paths, slices
+from fxcore import params as parameters
+from fxcore.errors import InputError
+from fxcore.machine import Machine
+from fxcore.params import Params
+from fxcore.slices import Slice
+
+log = logging.getLogger(__name__)
+
+Arguments = argparse.Namespace
+
+
+def _slice(arguments: Arguments, kind: type[Slice], make: Callable[[Params], Slice]) -> Slice:
+    """The job's slice: the JSON a rule gives, or the part of a parameter file."""
+    text: str = arguments.params
+    return slices.parse(kind, text) if text.lstrip().startswith("{") else make(parameters.load(Path(text)))
+
+
+def _machine(arguments: Arguments) -> Machine:
+    """This machine, with the threads that Snakemake granted."""
+    here = machine.load()
+    threads = getattr(arguments, "threads", None) or here.threads
+    return here.model_copy(update={"threads": threads, "workers": min(here.workers, threads - 1)})
+
+
+def plan(arguments: Arguments) -> None:
+    """Print runs, stages and passes with their estimated work."""
+    from fxcore import outline
+
+    sys.stdout.write(outline.describe(parameters.load(Path(arguments.params)), arguments.run))
+
+
+def reference(arguments: Arguments) -> None:
+    """Write the generated reference pages."""
+    from fxcore import reference as pages
+
+    pages.write(Path(arguments.out), parser())
+
+
+def phantom(arguments: Arguments) -> None:
+    """Draw a phantom dataset in its native format."""
+    from fxcore.phantom.phantom import write
+
+    slice_ = _slice(arguments, slices.StoreSlice, lambda params: slices.store_slice(params, arguments.dataset))
+    write(slice_, paths.phantom(arguments.results, slice_.key))
+
+
+def normalize(arguments: Arguments) -> None:
+    """Make a dataset's store from its native files."""
+    from fxcore.data.normalize import normalize as run
+
+    slice_ = _slice(arguments, slices.StoreSlice, lambda params: slices.store_slice(params, arguments.dataset))
+    here = _machine(arguments)
+    is_phantom = slice_.dataset.source == "phantom"
+    native = (
+        paths.phantom(arguments.results, slice_.key) if is_phantom else here.folder(slice_.key, slice_.dataset.folder)
+    )
+    run(slice_, native, paths.store(arguments.results, slice_.key, slice_.store_size), here.threads)
+
+
+def pretrain(arguments: Arguments) -> None:
+    """Train one stage of a run."""
+    from fxcore.data.store import open_stores
+    from fxcore.training.pretrain import pretrain as run
+
+    slice_ = _slice(arguments, slices.TrainSlice, lambda params: slices.train_slice(params, arguments.run))
+    number = arguments.stage
+    previous = paths.state(arguments.results, slice_.run, f"{number - 1:04d}") if number > 1 else None
+    state, history = (at(arguments.results, slice_.run, f"{number:04d}") for at in (paths.state, paths.history))
+    stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
+    run(slice_, number, previous, stores, _machine(arguments), arguments.gpus, state, history)
+
+
+def score(arguments: Arguments) -> None:
+    """Choose a run's states on validation and predict the test set."""
+    from fxcore.data.store import open_stores
+    from fxcore.evaluation.score import score as run
+
+    slice_ = _slice(arguments, slices.ScoreSlice, lambda params: slices.score_slice(params, arguments.run))
+    stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
+    predictions, choice = (at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice))
+    run(slice_, arguments.states, stores, _machine(arguments), arguments.gpus, predictions, choice)
+
+
+def evaluate(arguments: Arguments) -> None:
+    """Compute a run's test metrics from its predictions."""
+    from fxcore.data.store import open_stores
+    from fxcore.evaluation.evaluate import evaluate as run
+
+    slice_ = _slice(arguments, slices.EvaluateSlice, lambda params: slices.evaluate_slice(params, arguments.run))
+    stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
+    predictions, choice, metrics = (
+        at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice, paths.metrics)
+    )
+    run(slice_, predictions, choice, stores, metrics)
+
+
+def table(arguments: Arguments) -> None:
+    """Write one table."""
+    from fxcore.report import render
+    from fxcore.report.results import Results
+    from fxcore.report.table import TABLES
+
+    slice_ = _slice(arguments, slices.ReportSlice, slices.report_slice)
+    made = TABLES[arguments.table](Results(arguments.results, slice_))
+    render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in ("csv", "md", "tex")))
+
+
+def figure(arguments: Arguments) -> None:
+    """Write one figure."""
+    from fxcore.report.figure import FIGURES, write
+    from fxcore.report.results import Results
+
+    slice_ = _slice(arguments, slices.ReportSlice, slices.report_slice)
+    made = FIGURES[arguments.figure](Results(arguments.results, slice_))
+    write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in ("png", "pdf")))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    from fxcore.plan import FIGURES, TABLES
+
+    root = argparse.ArgumentParser(
+        prog="fxcore", description="Foundation X and the CXR-LT 2024 study, rebuilt by one command."
+    )
+    root.add_argument("--version", action="version", version=__version__)
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(
+        run: Callable[[Arguments], None], what: str | None = None, **options: object
+    ) -> argparse.ArgumentParser:
+        found = commands.add_parser(run.__name__, help=(run.__doc__ or "").strip(), description=run.__doc__)
+        found.set_defaults(execute=run)
+        if what:
+            found.add_argument(what, **options)  # type: ignore[arg-type]
+        return found
+
+    def job(
+        run: Callable[[Arguments], None], what: str, *, threads: bool = False, gpus: bool = False, **options: object
+    ) -> argparse.ArgumentParser:
+        found = command(run, what, **options)
+        found.add_argument(
+            "--params",
+            default="params.yaml",
+            metavar="FILE",
+            help="parameter file (default: %(default)s), or the JSON that a rule passes",
+        )
+        found.add_argument(
+            "--results",
+            type=Path,
+            default=Path("results"),
+            metavar="FOLDER",
+            help="results root (default: %(default)s)",
+        )
+        found.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
+        if threads:
+            found.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as local.yaml says)")
+        if gpus:
+            found.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs to lease (default: %(default)s)")
+        return found
+
+    shown = command(plan)
+    shown.add_argument("--params", default="params.yaml", metavar="FILE", help="parameter file (default: %(default)s)")
+    shown.add_argument("--run", metavar="RUN", help="list every pass of this run")
+    command(reference).add_argument(
+        "--out", default="docs/reference", metavar="FOLDER", help="where to write (default: %(default)s)"
+    )
+    job(phantom, "dataset", help="key of the dataset")
+    job(normalize, "dataset", help="key of the dataset", threads=True)
+    job(pretrain, "run", help="name of the run", threads=True, gpus=True).add_argument(
+        "--stage", type=int, required=True, help="number of the stage, from 1"
+    )
+    scored = job(score, "run", help="name of the run", threads=True, gpus=True)
+    scored.add_argument(
+        "--states", type=Path, nargs="+", required=True, metavar="STATE", help="training states to choose among"
+    )
+    job(evaluate, "run", help="name of the run")
+    job(table, "table", choices=TABLES, help="name of the table")
+    job(figure, "figure", choices=FIGURES, help="name of the figure")
+    return root
+
+
+def _logging(path: Path | None) -> None:
+    """Plain lines to the log file; the same to a terminal, or to standard error where there is no log file."""
+    handlers: list[logging.Handler] = []
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    if path is None or sys.stderr.isatty():
+        handlers.append(logging.StreamHandler())
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
+    logging.getLogger("fxcore").setLevel(logging.INFO)
+    logging.captureWarnings(True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a sub-command; the exit code: 0, or 2 with one line for bad input."""
+    arguments = parser().parse_args(argv)
+    path = getattr(arguments, "log", None)
+    _logging(path)
+    try:
+        arguments.execute(arguments)
+    except (InputError, FloatingPointError) as error:
+        line = f"fxcore {arguments.command}: {error}"
+        if path is not None:
+            with path.open("a", encoding="utf-8") as sink:
+                sink.write(f"{line}\n")
+        sys.stderr.write(f"{line}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        log.exception("fxcore %s failed", arguments.command)
+        raise
+    return 0

@@ -1,0 +1,65 @@
+"""Facts of the machine, in no slice and in no result: where native data lies, which device, how many threads.
+
+Read from an untracked `local.yaml` beside `params.yaml`; the environment variable FXCORE_NATIVE overrides its `native`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from fxcore import yamlfile
+from fxcore.errors import InputError
+from fxcore.explain import explain
+from fxcore.params import Block, Count
+
+LOCAL = Path("local.yaml")
+
+
+class Machine(Block):
+    """One machine."""
+
+    native: Path = Path("native")
+    """Folder that holds the datasets as downloaded."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU when there is one."""
+    threads: Count = 1
+    """CPU threads of a training or scoring job; with one, results do not depend on the number of cores, and runs train side by side."""
+    workers: int = 0
+    """Processes that load data beside a job, out of its `threads`; 0 loads in the job itself."""
+
+    def folder(self, key: str, folder: str | None) -> Path:
+        """A dataset's native folder: below `native`, or relative to the project when `folder` starts with a dot."""
+        return Path(folder) if folder and folder.startswith(".") else self.native / (folder or key)
+
+
+def load(path: Path = LOCAL) -> Machine:
+    """The machine's facts; defaults where nothing is said.
+
+    Raises:
+        InputError: `local.yaml` has an unknown key or an impossible value.
+    """
+    content = yamlfile.load(path) if path.exists() else {}
+    if native := os.environ.get("FXCORE_NATIVE"):
+        content["native"] = native
+    try:
+        machine = Machine.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, Machine)}") from error
+    if machine.workers >= machine.threads and machine.workers:
+        raise InputError(
+            f"{path}: workers is {machine.workers}; leave the job at least one of its {machine.threads} threads"
+        )
+    return machine
+
+
+def gpus() -> int:
+    """Number of NVIDIA GPUs this process may use, found without torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([one for one in visible.split(",") if one.strip() and one.strip() != "-1"])
+    folder = Path("/proc/driver/nvidia/gpus")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0

@@ -1,0 +1,61 @@
+"""Where every artifact lies below the results root; the Snakefile and the jobs agree on it here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STORE_FILES = (
+    "images.npy",
+    "masks.npy",
+    "images.parquet",
+    "labels.parquet",
+    "boxes.parquet",
+    "masks.parquet",
+    "manifest.json",
+)
+"""Of every store; the manifest is written last."""
+
+
+def store(results: Path, key: str, size: int | str) -> Path:
+    """Folder of a dataset's store."""
+    return results / "data" / key / str(size)
+
+
+def phantom(results: Path, key: str) -> Path:
+    """Native folder of a phantom dataset."""
+    return results / "data" / key / "native"
+
+
+def state(results: Path, run: str, stage: str) -> Path:
+    """Training state after a stage."""
+    return results / "checkpoints" / run / f"stage_{stage}.safetensors"
+
+
+def history(results: Path, run: str, stage: str) -> Path:
+    """Numbers of every update of a stage."""
+    return results / "metrics" / "training" / run / f"stage_{stage}.csv"
+
+
+def predictions(results: Path, run: str) -> Path:
+    """Predictions of a run's chosen networks on validation and test."""
+    return results / "predictions" / f"{run}.parquet"
+
+
+def choice(results: Path, run: str) -> Path:
+    """What validation chose for a run, and among what."""
+    return results / "predictions" / f"{run}.json"
+
+
+def metrics(results: Path, run: str) -> Path:
+    """Test metrics of a run."""
+    return results / "metrics" / f"{run}.json"
+
+
+def table(results: Path, name: str, kind: str) -> Path:
+    """A table as csv, md or tex."""
+    return results / "tables" / f"{name}.{kind}"
+
+
+def figure(results: Path, name: str, kind: str) -> Path:
+    """A figure as png or pdf."""
+    return results / "figures" / f"{name}.{kind}"

@@ -1,0 +1,53 @@
+"""Which of our source files a module's behaviour depends on: its import closure inside the package.
+
+Rules take these files as inputs; Snakemake compares them by checksum, so that an edit re-runs exactly the jobs that
+import the edited file and a mere touch re-runs nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def _file(module: str) -> Path | None:
+    path = _PACKAGE.parent / Path(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _imports(path: Path) -> set[str]:
+    """Modules of this package that a file imports anywhere in it, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in found if name.partition(".")[0] == _PACKAGE.name}
+
+
+@cache
+def closure(module: str) -> tuple[str, ...]:
+    """Files, relative to the project, of `module` and of all it imports from the package, sorted.
+
+    Raises:
+        ModuleNotFoundError: no file of the package is called `module`.
+    """
+    if _file(module) is None:
+        raise ModuleNotFoundError(f"{module} is not a module of {_PACKAGE.name}")
+    waiting, seen = [module], dict[str, Path]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or (path := _file(name)) is None:
+            continue
+        seen[name] = path
+        waiting.extend(_imports(path))
+        waiting.append(name.rpartition(".")[0] or _PACKAGE.name)
+    return tuple(sorted({str(path.relative_to(_PACKAGE.parent)) for path in seen.values()}))

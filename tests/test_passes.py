@@ -1,0 +1,96 @@
+"""The schedule against the counts the paper's tables imply, worked out by hand."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fxcore.passes import Granularity, Mode, Pass, Task, fraction, passes, stages
+
+CLS, LOC, SEG = Task
+PAPER = [
+    *[(name, frozenset({CLS})) for name in ("chexpert", "nih14", "vindr_cxr", "shenzhen", "mimic_cxr")],
+    ("tbx11k", frozenset({CLS, LOC})),
+    ("node21", frozenset({CLS, LOC})),
+    ("candid_ptx", frozenset(Task)),
+    ("rsna_pneumonia", frozenset({CLS, LOC})),
+    ("chestx_det", frozenset(Task)),
+    ("siim_acr", frozenset(Task)),
+]
+DATASETS = st.lists(
+    st.tuples(st.sampled_from("abcdefg"), st.frozensets(st.sampled_from(Task), min_size=1)),
+    min_size=1,
+    unique_by=lambda one: one[0],
+)
+
+
+def test_a_paper_cycle_has_29_passes():
+    # 11 classification + 6 localization and 3 segmentation, each locked then released
+    assert len(passes(PAPER, cycles=1)) == 11 + 2 * 6 + 2 * 3
+
+
+def test_candid_ptx_follows_the_lock_release_table():
+    visits = [(p.task, p.mode, float(p.fraction)) for p in passes(PAPER, 1) if p.dataset == "candid_ptx"]
+    assert visits == [
+        (CLS, Mode.RELEASE, 1.0),
+        (LOC, Mode.LOCK, 0.5),
+        (LOC, Mode.RELEASE, 1.0),
+        (SEG, Mode.LOCK, 0.5),
+        (SEG, Mode.RELEASE, 1.0),
+    ]
+
+
+def test_datasets_come_in_the_order_of_the_paper():
+    assert list(dict.fromkeys(one.dataset for one in passes(PAPER, 1))) == [name for name, _ in PAPER]
+
+
+def test_more_cycles_extend_and_never_change_the_passes_before():
+    assert passes(PAPER, 5)[: 3 * 29] == passes(PAPER, 3)
+
+
+def test_a_dataset_listed_twice_is_named():
+    with pytest.raises(ValueError, match="siim_acr listed twice"):
+        passes([*PAPER, PAPER[-1]], 1)
+
+
+def test_a_dataset_without_a_task_is_named():
+    with pytest.raises(ValueError, match=r"datasets\.idle\.tasks is empty"):
+        passes([("idle", frozenset())], 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "part", "expected"),
+    [
+        (100, 24, 1, 4),  # the incomplete fifth batch is dropped
+        (100, 24, Fraction(1, 2), 2),
+        (120, 24, Fraction(1, 2), 2),  # half of five batches, rounded down, as the authors count
+        (10, 24, 1, 1),  # fewer images than a batch are still trained on
+        (30, 24, Fraction(1, 2), 1),
+    ],
+)
+def test_updates_of_a_pass(images, batch_size, part, expected):
+    one = Pass(0, 0, "a", LOC, Mode.RELEASE, Fraction(part))
+    assert one.updates(images, batch_size) == expected
+
+
+def test_a_fraction_is_what_is_written_not_the_nearest_binary_number():
+    assert fraction(0.1) == Fraction(1, 10)
+    # 0.1 as binary is a little more than a tenth; of ten batches exactly one must remain
+    assert Pass(0, 0, "a", LOC, Mode.LOCK, fraction(0.3)).updates(10, 1) == 3
+
+
+@given(DATASETS, st.integers(1, 4), st.sampled_from(Granularity), st.integers(1, 3))
+def test_stages_cut_the_passes_and_change_nothing(datasets, cycles, granularity, together):
+    plan = passes(datasets, cycles)
+    cut = stages(plan, granularity, together)
+    assert tuple(one for stage in cut for one in stage.passes) == plan
+    assert [stage.number for stage in cut] == list(range(1, len(cut) + 1))
+
+
+def test_number_of_stages_at_each_granularity():
+    plan = passes(PAPER, 4)
+    assert len(stages(plan, Granularity.PASS)) == 4 * 29
+    assert len(stages(plan, Granularity.DATASET)) == 4 * 11
+    assert len(stages(plan, Granularity.CYCLE)) == 4
+    assert len(stages(plan, Granularity.CYCLE, 2)) == 2
