@@ -1,0 +1,1 @@
+"""From native files to random access: adapters, the store, loaders."""

@@ -1,0 +1,1 @@
+"""Synthetic radiographs, written in native formats."""

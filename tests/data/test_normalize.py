@@ -1,0 +1,188 @@
+"""From native files to the store: numbers worked out by hand, and nothing half-written."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fxcore.data import images
+from fxcore.data.normalize import normalize
+from fxcore.data.store import Store
+from fxcore.errors import InputError
+from fxcore.params import Dataset, Labels
+from fxcore.passes import Split, Task
+from fxcore.slices import Heads, StoreSlice
+from tests.conftest import FOLDER_PARAMS
+
+SLICE = StoreSlice(key="mine", seed=None, store_size=32, dataset=Dataset.model_validate(FOLDER_PARAMS))
+
+
+def _store(dataset, tmp_path):
+    normalize(SLICE, dataset.write(), tmp_path / "store", threads=2)
+    return Store(tmp_path / "store")
+
+
+def test_counts_of_the_manifest(folder_dataset, tmp_path):
+    del folder_dataset.boxes["images"][1]
+    manifest = _store(folder_dataset, tmp_path).manifest
+    assert manifest["images"] == {"train": 3, "val": 2, "test": 2}
+    assert manifest["annotated"]["localization"] == {"train": 2, "val": 2, "test": 2}
+    assert manifest["boxes"] == {"train": 1, "val": 1, "test": 1}
+    assert manifest["positives"]["classification"] == {
+        "Nodule": {"train": 1, "val": 1, "test": 1},
+        "Mass": {"train": 0, "val": 0, "test": 0},
+    }
+    assert set(manifest["sources"]) == {"index.csv", "boxes.json", "masks.json"}
+    assert manifest["synthetic"] is False
+
+
+def test_rows_of_a_task_and_split(folder_dataset, tmp_path):
+    del folder_dataset.boxes["images"][1]
+    store = _store(folder_dataset, tmp_path)
+    assert store.rows(Task.LOCALIZATION, Split.TRAIN).tolist() == [0, 2]
+    assert store.rows(Task.CLASSIFICATION, Split.VAL).tolist() == [3, 4]
+
+
+def test_boxes_stay_in_native_pixels(folder_dataset, tmp_path):
+    store = _store(folder_dataset, tmp_path)
+    labels, boxes = store.boxes(3)
+    assert (labels.tolist(), boxes.tolist()) == ([0], [[3, 4, 10, 6]])
+    assert store.boxes(1)[1].shape == (0, 4)
+    assert store.native_size(3) == (30, 20)
+
+
+def test_a_mask_is_squeezed_to_the_square_with_its_image(folder_dataset, tmp_path):
+    # x from 3 to 13 of 30 and y from 4 to 10 of 20, on 32 pixels: columns 3.2 to 13.9, rows 6.4 to 16
+    mask = _store(folder_dataset, tmp_path).mask(0)[0]
+    expected = np.zeros((32, 32), dtype=bool)
+    expected[6:16, 3:14] = True
+    assert (mask ^ expected).sum() <= 12  # half-covered edge pixels may fall either way
+
+
+def test_images_are_averaged_over_area(folder_dataset, tmp_path):
+    picture = np.zeros((64, 128), dtype=np.uint8)
+    picture[:, 64:] = 200
+    picture[::2] //= 2
+    Image.fromarray(picture).save(folder_dataset.root / "images/0.png")
+    folder_dataset.boxes["annotations"].pop(0)
+    folder_dataset.masks["annotations"].pop(0)
+    np.testing.assert_allclose(
+        _store(folder_dataset, tmp_path).images[0], np.repeat([[0, 150]], 16, axis=1).repeat(32, 0), atol=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("uncertain", "blank", "target", "known"),
+    [
+        ("u_ignore", "blank_ignore", [0, 0], [False, False]),
+        ("u_ones", "blank_ignore", [1, 0], [True, False]),
+        ("u_zeros", "blank_zero", [0, 0], [True, True]),
+    ],
+)
+def test_policies_turn_codes_into_targets(folder_dataset, tmp_path, uncertain, blank, target, known):
+    folder_dataset.rows[0]["Nodule"] = "-1"
+    labels = Labels(classes=("Nodule", "Mass"), uncertain=uncertain, blank=blank)
+    targets, of_known = _store(folder_dataset, tmp_path).targets(
+        Heads(classification=labels, localization=(), segmentation=(), mirror=True)
+    )
+    assert of_known[0].tolist() == known
+    assert targets[0][of_known[0]].tolist() == [one for one, is_known in zip(target, known, strict=True) if is_known]
+    assert targets[1, 0] == 1
+    assert of_known[1, 0]
+
+
+def _delete_image(dataset):
+    (dataset.root / "images/2.png").unlink()
+
+
+def _cut_image(dataset):
+    path = dataset.root / "images/2.png"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _no_image(dataset):
+    (dataset.root / "images/2.png").write_text("not a picture")
+
+
+def _box(*xywh):
+    return lambda dataset: dataset.boxes["annotations"][0].update(bbox=list(xywh))
+
+
+@pytest.mark.parametrize(
+    ("bend", "message"),
+    [
+        (_delete_image, r"index\.csv, row 4: no image .*images/2\.png; put it there or remove the row"),
+        (_cut_image, r"index\.csv, row 4: .*images/2\.png cannot be decoded"),
+        (_no_image, r"index\.csv, row 4: .*images/2\.png cannot be decoded"),
+        (
+            _box(25, 4, 10, 6),
+            r"boxes\.json, annotation 0: box \[25\.0, 4\.0, 10\.0, 6\.0\] .* leaves the image images/0\.png of 30 × 20 pixels",
+        ),
+        (_box(-5, 4, 10, 6), r"boxes\.json, annotation 0: box .* leaves the image"),
+        (_box(3, 4, 0, 6), r"boxes\.json, annotation 0: box \[3\.0, 4\.0, 0\.0, 6\.0\] has no area"),
+        (_box(3, 4, float("nan"), 6), r"boxes\.json, annotation 0: box .* has no area"),
+        (
+            lambda dataset: dataset.masks["annotations"][0].update(segmentation={"size": [10, 30], "counts": [300]}),
+            r"masks\.json, annotation 0: the mask has 30 × 10 pixels, its image images/0\.png has 30 × 20",
+        ),
+        (
+            lambda dataset: dataset.masks["annotations"][0].update(segmentation={"size": [20, 30], "counts": "521070"}),
+            r"masks\.json, annotation 0: runs cover 20 pixels; the image has 20 × 30 = 600",
+        ),
+        (
+            lambda dataset: dataset.rows[3].update(patient="p0"),
+            r"row 5: patient p0 is in val here and in train at .*row 2; keep a patient in one split",
+        ),
+        (
+            lambda dataset: [row.update(split="train") for row in dataset.rows[3:5]],
+            r"index\.csv: split val has no image annotated for classification",
+        ),
+        (
+            lambda dataset: dataset.boxes["images"].__delitem__(slice(3, 5)) or dataset.boxes["annotations"].pop(1),
+            r"split val has no image annotated for localization",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_no_store(folder_dataset, tmp_path, bend, message):
+    bend(folder_dataset)
+    with pytest.raises(InputError, match=message) as caught:
+        _store(folder_dataset, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "store").glob("*"))
+
+
+def test_two_runs_write_the_same_bytes(folder_dataset, tmp_path):
+    root = folder_dataset.write()
+    for name in ("one", "two"):
+        normalize(SLICE, root, tmp_path / name, threads=1 if name == "one" else 2)
+    for file in sorted((tmp_path / "one").iterdir()):
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
+def test_a_picture_of_sixteen_bits_is_stretched(tmp_path):
+    deep = np.linspace(1000, 5000, 256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    grey = images.read(tmp_path / "deep.png", "here")
+    assert (grey.min(), grey.max()) == (0, 255)
+    assert np.all(np.diff(grey.reshape(-1).astype(int)) >= 0)
+
+
+def test_a_damaged_store_says_how_to_make_it_again(folder_dataset, tmp_path):
+    _store(folder_dataset, tmp_path)
+    (tmp_path / "store" / "images.parquet").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"not a readable store .* build it again with: snakemake"):
+        Store(tmp_path / "store")
+
+
+def test_the_real_sets_are_read_with_the_counts_their_page_states(shared, tmp_path):
+    root = shared("cxr-real")
+    from fxcore import params, slices
+    from tests.conftest import PROJECT
+
+    experiment = params.load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"store_size": 32})
+    normalize(slices.store_slice(experiment, "cxr_main"), root, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert sum(manifest["images"].values()) == 213
+    assert manifest["annotated"]["localization"] == {"train": 69, "val": 22, "test": 22}
+    assert manifest["annotated"]["segmentation"] == {"train": 51, "val": 20, "test": 12}
