@@ -1,0 +1,200 @@
+"""Foundation X: one backbone, three branches, and for each dataset its own heads (figure 1 of the paper).
+
+A branch is a *trunk*, shared by all datasets (backbone; backbone and localization encoder; backbone and segmentation
+decoder), followed by what belongs to one dataset. The consistency losses compare trunks; lock mode freezes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, layer_norm
+
+from fxcore.data.targets import Target
+from fxcore.models.backbone import Backbone
+from fxcore.models.localization.decoder import Decoded, Decoder, Proposals, Queries
+from fxcore.models.localization.denoising import Denoised, denoise
+from fxcore.models.localization.encoder import Encoder, Memory
+from fxcore.models.segmentation import SegmentationDecoder, segmentation_head
+from fxcore.params import Model
+from fxcore.passes import Task
+from fxcore.seeding import derive
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationTrunk:
+    """`features` (B, C): mean over the last stage's tokens after its norm."""
+
+    features: Tensor
+
+    @property
+    def compared(self) -> tuple[tuple[Tensor, ...], ...]:
+        """What consistency compares: a tuple a term."""
+        return ((self.features,),)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizationTrunk:
+    """`maps` of strides 8, 16, 32, each normalised over its channels, and the encoder's `memory`."""
+
+    maps: tuple[Tensor, ...]
+    memory: Memory
+
+    @property
+    def compared(self) -> tuple[tuple[Tensor, ...], ...]:
+        """What consistency compares: a tuple a term."""
+        return (self.maps, (self.memory.tokens,))
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationTrunk:
+    """`deepest` stage map, and the decoder's `fused` map at stride 4."""
+
+    deepest: Tensor
+    fused: Tensor
+
+    @property
+    def compared(self) -> tuple[tuple[Tensor, ...], ...]:
+        """What consistency compares: a tuple a term.
+
+        The raw stage map has no scale of its own; standardised over channels, its distance compares with the other terms.
+        """
+        deepest = self.deepest.permute(0, 2, 3, 1)
+        return ((layer_norm(deepest, deepest.shape[-1:]),), (self.fused,))
+
+
+Trunk = ClassificationTrunk | LocalizationTrunk | SegmentationTrunk
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """`logits` (B, classes) and the pooled `features` (B, C)."""
+
+    logits: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Localization:
+    """The last layer's `logits` (B, queries, classes) and `boxes` (B, queries, 4), cxcywh in 0..1, and all that the loss needs."""
+
+    logits: Tensor
+    boxes: Tensor
+    proposals: Proposals
+    decoded: Decoded
+    denoised: Denoised | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """`logits` (B, classes, H, W) at input size."""
+
+    logits: Tensor
+
+
+Prediction = Classification | Localization | Segmentation
+
+
+class FoundationX(nn.Module):
+    """The network; parts that no dataset needs do not exist.
+
+    Each part draws its initial weights from its own name and `seed`, so that two runs that share a part start it equal.
+    """
+
+    def __init__(self, model: Model, heads: Mapping[str, Mapping[Task, int]], seed: int = 0) -> None:
+        """Build for `heads`: dataset → task → number of classes."""
+        super().__init__()
+        self.sizes = model
+        tasks = {task for of_dataset in heads.values() for task in of_dataset}
+
+        def part(name: str, build: Callable[[], Part]) -> Part:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive(seed, "weights", name))
+                return build()
+
+        def of_each(task: Task, build: Callable[[int], nn.Module]) -> nn.ModuleDict:
+            mine = {name: of[task] for name, of in heads.items() if task in of}
+            return nn.ModuleDict({name: part(f"{task}.{name}", partial(build, n)) for name, n in mine.items()})
+
+        self.backbone = part("backbone", lambda: Backbone(model))
+        channels = self.backbone.channels
+        self.classification_heads = of_each(Task.CLASSIFICATION, lambda n: nn.Linear(channels[-1], n))
+        if Task.LOCALIZATION in tasks:
+            self.localization_encoder = part("encoder", lambda: Encoder(model.localization, channels[1:]))
+            self.queries = part("queries", lambda: Queries(model.localization))
+        self.decoders = of_each(Task.LOCALIZATION, lambda n: Decoder(model.localization, len(channels), n))
+        if Task.SEGMENTATION in tasks:
+            self.segmentation_decoder = part(
+                "segmentation_decoder", lambda: SegmentationDecoder(model.segmentation, channels)
+            )
+        self.segmentation_heads = of_each(Task.SEGMENTATION, lambda n: segmentation_head(model.segmentation.width, n))
+
+    def trunk(self, images: Tensor, task: Task) -> Trunk:
+        """The shared part of a branch; `images` (B, 1 or 3, H, W), normalised."""
+        maps = self.backbone(images)
+        match task:
+            case Task.CLASSIFICATION:
+                return ClassificationTrunk(self.backbone.norm(maps[-1].permute(0, 2, 3, 1)).mean((1, 2)))
+            case Task.LOCALIZATION:
+                normed = self.backbone.normalised(maps)
+                return LocalizationTrunk(normed, self.localization_encoder(normed))
+            case Task.SEGMENTATION:
+                return SegmentationTrunk(maps[-1], self.segmentation_decoder(maps))
+
+    def head(
+        self, trunk: Trunk, dataset: str, size: tuple[int, int], targets: Sequence[Target] | None = None
+    ) -> Prediction:
+        """What belongs to `dataset`; `size` of the input images; `targets` switch denoising on."""
+        match trunk:
+            case ClassificationTrunk(features):
+                return Classification(self.classification_heads[dataset](features), features)
+            case LocalizationTrunk(memory=memory):
+                return self._decode(memory, dataset, targets)
+            case SegmentationTrunk(fused=fused):
+                logits = self.segmentation_heads[dataset](fused)
+                return Segmentation(interpolate(logits, size=size, mode="bilinear", align_corners=False))
+
+    def _decode(self, memory: Memory, dataset: str, targets: Sequence[Target] | None) -> Localization:
+        decoder = self.decoders[dataset]
+        assert isinstance(decoder, Decoder)
+        denoised = None
+        if targets is not None:
+            classes = decoder.class_head.out_features
+            denoised = denoise(targets, self.queries.labels, classes, self.sizes.localization.denoising)
+        own = decoder.project(memory)
+        proposals = decoder.propose(own)
+        decoded = decoder(own, proposals, self.queries.content, denoised)
+        return Localization(decoded.logits[-1], decoded.boxes[-1], proposals, decoded, denoised)
+
+    def forward(
+        self, images: Tensor, dataset: str, task: Task, *, targets: Sequence[Target] | None = None, locked: bool = False
+    ) -> tuple[Trunk, Prediction]:
+        """One branch for one dataset; `locked` computes the trunk without a graph."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not locked):
+            trunk = self.trunk(images, task)
+        return trunk, self.head(trunk, dataset, (images.shape[-2], images.shape[-1]), targets)
+
+    def classify(self, images: Tensor, dataset: str) -> Classification:
+        """Class logits and pooled features of normalised images (B, 1 or 3, H, W)."""
+        _, found = self(images, dataset, Task.CLASSIFICATION)
+        assert isinstance(found, Classification)
+        return found
+
+    def localize(self, images: Tensor, dataset: str) -> Localization:
+        """Boxes, one row a query, of normalised images (B, 1 or 3, H, W)."""
+        _, found = self(images, dataset, Task.LOCALIZATION)
+        assert isinstance(found, Localization)
+        return found
+
+    def segment(self, images: Tensor, dataset: str) -> Segmentation:
+        """Mask logits at input size of normalised images (B, 1 or 3, H, W)."""
+        _, found = self(images, dataset, Task.SEGMENTATION)
+        assert isinstance(found, Segmentation)
+        return found
