@@ -1,0 +1,1 @@
+"""Cyclic lock-release pretraining with a student and its EMA teacher."""

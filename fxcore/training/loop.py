@@ -1,0 +1,150 @@
+"""The training loop: student and teacher through one pass after another."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from fxcore.data import transforms
+from fxcore.data.loaders import Samples, loader, shuffled
+from fxcore.data.store import Store
+from fxcore.data.targets import Batch
+from fxcore.models.foundation import FoundationX
+from fxcore.params import Augmentation
+from fxcore.passes import Mode, Pass, Split, Task
+from fxcore.seeding import derive
+from fxcore.slices import TrainSlice
+from fxcore.training import locking, runtime, schedule
+from fxcore.training.consistency import consistency
+from fxcore.training.objectives import task_loss
+from fxcore.training.state import TrainState, optimizer_tensors, restore_optimizer
+from fxcore.training.teacher import Teacher
+
+Row = dict[str, float | int | str]
+
+
+def build(slice_: TrainSlice) -> FoundationX:
+    """The network of a run, freshly initialised from the seed."""
+    heads = {name: {task: len(slice_.heads[name].classes(task)) for task in tasks} for name, tasks in slice_.visits}
+    return FoundationX(slice_.model, heads, slice_.seed)
+
+
+class Trainer:
+    """Student, teacher and optimiser of one run; trains passes and turns to and from a `TrainState`."""
+
+    def __init__(
+        self, slice_: TrainSlice, stores: Mapping[str, Store], horizon: int, device: torch.device, workers: int = 0
+    ) -> None:
+        """`horizon` is the number of updates after which the learning rate reaches zero."""
+        self.slice, self.how = slice_, slice_.pretrain
+        self.stores, self.horizon, self.device, self.workers = stores, horizon, device, workers
+        self.student = build(slice_).to(device)
+        self.teacher = None if self.how.momentum is None else Teacher(self.student, self.how.momentum)
+        groups = locking.parameter_groups(self.student, self.how.rates)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.how.weight_decay, fused=True)
+        self.passes = self.updates = 0
+
+    def restore(self, state: TrainState) -> None:
+        """Continue from a state of this run."""
+        self.student.load_state_dict(state.part("student"))
+        if self.teacher is not None:
+            self.teacher.model.load_state_dict(state.part("teacher"))
+        restore_optimizer(self.optimizer, self.student, state.part("optimizer"))
+        self.passes, self.updates = state.passes, state.updates
+
+    def state(self, provenance: Mapping[str, object]) -> TrainState:
+        """All that the next stage depends on."""
+        tensors: dict[str, Tensor] = {f"student.{name}": value for name, value in self.student.state_dict().items()}
+        if self.teacher is not None:
+            tensors |= {f"teacher.{name}": value for name, value in self.teacher.model.state_dict().items()}
+        tensors |= {
+            f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer, self.student).items()
+        }
+        return TrainState(tensors, self.passes, self.updates, provenance)
+
+    def batches(self, one: Pass) -> Iterable[Batch]:
+        """The shuffled, augmented batches of a pass."""
+        heads, store = self.slice.heads[one.dataset], self.stores[one.dataset]
+        rows = store.rows(one.task, Split.TRAIN)
+        size = self.how.batch_size
+        transform = transforms.training(
+            one.task, self.slice.model.image_size, self.how.augment.get(one.task, Augmentation()), heads.mirror
+        )
+        order = shuffled(
+            rows, size, one.updates(len(rows), size), derive(self.slice.seed, self.slice.run, "order", one.index)
+        )
+        return loader(Samples(store, one.task, heads, transform), order, self.workers, pin=self.device.type == "cuda")
+
+    def run(self, one: Pass) -> Iterator[Row]:
+        """Train one pass; a row of numbers for each update.
+
+        Raises:
+            FloatingPointError: a loss that is not finite.
+        """
+        if one.index != self.passes:
+            raise ValueError(f"pass {one.index} cannot follow {self.passes} passes")
+        parameters = locking.apply(self.student, one)
+        for update, batch in enumerate(self.batches(one)):
+            torch.manual_seed(derive(self.slice.seed, self.slice.run, "update", one.index, update))
+            begun = time.perf_counter()
+            numbers = self._update(one, batch.to(self.device), parameters)
+            seconds = time.perf_counter() - begun
+            yield {
+                "pass": one.index,
+                "cycle": one.cycle,
+                "dataset": one.dataset,
+                "task": str(one.task),
+                "mode": str(one.mode),
+                "update": self.updates,
+                "images": len(batch.rows),
+                **numbers,
+                "images_per_second": round(len(batch.rows) / seconds, 2),
+            }
+            self.updates += 1
+        if self.teacher is not None:
+            self.teacher.follow(self.student)
+        self.passes += 1
+
+    def _update(self, one: Pass, batch: Batch, parameters: list[torch.nn.Parameter]) -> dict[str, float]:
+        rate = schedule.factor(self.updates, self.how.warmup_updates, self.horizon)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * rate
+        terms = self._loss(one, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.how.clip.get(one.task, torch.inf), foreach=True)
+        numbers = torch.stack([loss.detach(), *(value.detach() for value in terms.values()), norm]).tolist()
+        if not all(map(math.isfinite, numbers)):
+            raise FloatingPointError(
+                f"{one.name}, update {self.updates}: the loss is {numbers[0]}; images at rows {batch.rows}"
+            )
+        self.optimizer.step()
+        return dict(zip(("loss", *terms, "gradient_norm"), numbers, strict=True)) | {"rate": rate}
+
+    def _loss(self, one: Pass, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of one update's loss; without a teacher, and in lock mode, there is no consistency term.
+
+        In lock mode no trained parameter is on a path to the consistency terms; the task loss keeps its weight.
+        """
+        images = transforms.normalise(batch.images, self.slice.model)
+        with runtime.autocast(self.how.precision, self.device):
+            trunk, found = self.student(
+                images, one.dataset, one.task, targets=batch.boxes, locked=one.mode is Mode.LOCK
+            )
+        weight = 0.0 if self.teacher is None else self.how.consistency
+        terms = {name: (1 - weight) * value for name, value in task_loss(found, batch, self.how).items()}
+        if self.teacher is not None and weight > 0 and one.mode is Mode.RELEASE:
+            with torch.no_grad(), runtime.autocast(self.how.precision, self.device):
+                theirs = self.teacher.model.trunk(images, one.task)
+            terms["consistency"] = weight * consistency(trunk, theirs)
+        return terms
+
+
+def counts(stores: Mapping[str, Store], slice_: TrainSlice) -> dict[tuple[str, Task], int]:
+    """Annotated training images of each dataset and task of a run."""
+    return {(name, task): len(stores[name].rows(task, Split.TRAIN)) for name, tasks in slice_.visits for task in tasks}
