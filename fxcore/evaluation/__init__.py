@@ -1,0 +1,1 @@
+"""Metrics from saved predictions, each with a bootstrap interval."""
