@@ -1,0 +1,36 @@
+rule phantom:
+    """Synthetic radiographs in a dataset's native format."""
+    input:
+        src=sources.closure("fxcore.phantom.phantom"),
+    output:
+        folder=directory(f"{RESULTS}/data/{{dataset}}/native"),
+    log:
+        f"{RESULTS}/logs/phantom/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/phantom/{{dataset}}.tsv"
+    params:
+        slice=plan.store_slice,
+    message:
+        "{wildcards.dataset}: drawing phantoms"
+    shell:
+        "python -m fxcore phantom {wildcards.dataset} --results {RESULTS:q} --params {params.slice:q} --log {log:q}"
+
+
+rule normalize:
+    """A dataset's store from its native files, checked."""
+    input:
+        native=plan.native_of_dataset,
+        src=plan.normalize_sources,
+    output:
+        [f"{RESULTS}/data/{{dataset}}/{plan.params.store_size}/{name}" for name in STORE_FILES],
+    log:
+        f"{RESULTS}/logs/normalize/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/normalize/{{dataset}}.tsv"
+    threads: plan.machine.threads
+    params:
+        slice=plan.store_slice,
+    message:
+        "{wildcards.dataset}: from native files to the store"
+    shell:
+        "python -m fxcore normalize {wildcards.dataset} --results {RESULTS:q} --params {params.slice:q} --threads {threads} --log {log:q}"
