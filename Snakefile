@@ -12,6 +12,11 @@ sys.path.insert(0, workflow.basedir)
 # Jobs run with the interpreter that runs Snakemake, whether or not its environment is active.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
+
+envvars:
+    "PATH",
+
+
 from fxcore import machine, sources
 from fxcore.errors import InputError
 from fxcore.paths import STORE_FILES

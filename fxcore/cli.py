@@ -55,7 +55,7 @@ def phantom(arguments: Arguments) -> None:
     """Draw a phantom dataset in its native format."""
     from fxcore.phantom.phantom import write
 
-    slice_ = _slice(arguments, slices.StoreSlice, lambda params: slices.store_slice(params, arguments.dataset))
+    slice_ = _slice(arguments, slices.PhantomSlice, lambda params: slices.phantom_slice(params, arguments.dataset))
     write(slice_, paths.phantom(arguments.results, slice_.key))
 
 

@@ -16,7 +16,16 @@ from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params import Params
 from fxcore.passes import Stage
-from fxcore.slices import evaluate_slice, report_slice, run_stages, score_slice, store_slice, train_slice, visits
+from fxcore.slices import (
+    evaluate_slice,
+    phantom_slice,
+    report_slice,
+    run_stages,
+    score_slice,
+    store_slice,
+    train_slice,
+    visits,
+)
 
 PHASES = ("data", "train", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
@@ -142,8 +151,16 @@ class Plan:
 
     # Slices
 
+    def root(self, _: Wildcards) -> str:
+        """The results root, for the command line of every job."""
+        return str(self.results)
+
+    def phantom_slice(self, wildcards: Wildcards) -> str:
+        """For `phantom`."""
+        return phantom_slice(self.params, wildcards.dataset).canonical()
+
     def store_slice(self, wildcards: Wildcards) -> str:
-        """For `phantom` and `normalize`."""
+        """For `normalize`."""
         return store_slice(self.params, wildcards.dataset).canonical()
 
     def train_slice(self, wildcards: Wildcards) -> str:

@@ -45,12 +45,18 @@ class Heads(Block):
         )
 
 
-class StoreSlice(Block):
-    """For `phantom` and `normalize`: one dataset."""
+class PhantomSlice(Block):
+    """For `phantom`: what is drawn for one dataset."""
 
     key: str
-    seed: int | None
-    """Draws phantoms; null for native data, whose store does not depend on it."""
+    seed: int
+    dataset: Dataset
+
+
+class StoreSlice(Block):
+    """For `normalize`: one dataset."""
+
+    key: str
     store_size: int
     dataset: Dataset
 
@@ -112,13 +118,20 @@ def heads(params: Params, run: str) -> dict[str, Heads]:
     return {name: Heads.of(params.datasets[name], tasks) for name, tasks in visits(params.runs[run])}
 
 
-def store_slice(params: Params, key: str) -> StoreSlice:
-    """The slice of one dataset's store: without the title and the policies, which the store does not see."""
-    dataset = params.datasets[key]
+def _bare(key: str, dataset: Dataset) -> Dataset:
+    """A dataset without its title and policies, which its files do not depend on."""
     labels = dataset.classification and Labels(classes=dataset.classification.classes)
-    bare = dataset.model_copy(update={"title": key, "mirror": True, "classification": labels})
-    seed = params.seed if dataset.source == "phantom" else None
-    return StoreSlice(key=key, seed=seed, store_size=params.store_size, dataset=bare)
+    return dataset.model_copy(update={"title": key, "mirror": True, "classification": labels})
+
+
+def phantom_slice(params: Params, key: str) -> PhantomSlice:
+    """The slice of one phantom dataset's native files."""
+    return PhantomSlice(key=key, seed=params.seed, dataset=_bare(key, params.datasets[key]))
+
+
+def store_slice(params: Params, key: str) -> StoreSlice:
+    """The slice of one dataset's store."""
+    return StoreSlice(key=key, store_size=params.store_size, dataset=_bare(key, params.datasets[key]))
 
 
 def train_slice(params: Params, run: str) -> TrainSlice:

@@ -23,7 +23,7 @@ from fxcore.params import Dataset
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
 from fxcore.seeding import derive
-from fxcore.slices import StoreSlice
+from fxcore.slices import PhantomSlice
 
 SIDE = 192
 """Pixels of a generated image."""
@@ -90,7 +90,7 @@ def draw(random: np.random.Generator) -> Picture:
     )
 
 
-def write(slice_: StoreSlice, folder: Path) -> None:
+def write(slice_: PhantomSlice, folder: Path) -> None:
     """Write the index CSV, the COCO files and the images of a phantom dataset.
 
     Raises:
@@ -110,7 +110,7 @@ def write(slice_: StoreSlice, folder: Path) -> None:
     }
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for number, split in enumerate(splits):
-        picture = draw(np.random.Generator(np.random.PCG64(derive(slice_.seed or 0, "phantom", slice_.key, number))))
+        picture = draw(np.random.Generator(np.random.PCG64(derive(slice_.seed, "phantom", slice_.key, number))))
         name = f"images/{number:05d}.png"
         Image.fromarray(picture.pixels).save(folder / name)
         labels = {label: picture.present[label] for label in dataset.classes(Task.CLASSIFICATION)}

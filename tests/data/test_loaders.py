@@ -22,9 +22,7 @@ EVERYTHING = Augmentation(crop=0.5, flip=0.5, rotate=10, shift=0.1, zoom=0.2, br
 
 @pytest.fixture
 def store(folder_dataset, tmp_path):
-    normalize(
-        StoreSlice(key="mine", seed=None, store_size=40, dataset=DATASET), folder_dataset.write(), tmp_path / "store"
-    )
+    normalize(StoreSlice(key="mine", store_size=40, dataset=DATASET), folder_dataset.write(), tmp_path / "store")
     return Store(tmp_path / "store")
 
 

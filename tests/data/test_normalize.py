@@ -15,7 +15,7 @@ from fxcore.passes import Split, Task
 from fxcore.slices import Heads, StoreSlice
 from tests.conftest import FOLDER_PARAMS
 
-SLICE = StoreSlice(key="mine", seed=None, store_size=32, dataset=Dataset.model_validate(FOLDER_PARAMS))
+SLICE = StoreSlice(key="mine", store_size=32, dataset=Dataset.model_validate(FOLDER_PARAMS))
 
 
 def _store(dataset, tmp_path):

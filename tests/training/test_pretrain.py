@@ -27,9 +27,9 @@ def stores(tmp_path_factory):
     from tests.conftest import TINY
 
     root = tmp_path_factory.mktemp("data")
-    slice_ = slices.store_slice(params.load(TINY), "example_a")
-    write(slice_, root / "native")
-    normalize(slice_, root / "native", root / "store")
+    tiny = params.load(TINY)
+    write(slices.phantom_slice(tiny, "example_a"), root / "native")
+    normalize(slices.store_slice(tiny, "example_a"), root / "native", root / "store")
     return {"example_a": Store(root / "store")}
 
 

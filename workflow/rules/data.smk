@@ -9,11 +9,12 @@ rule phantom:
     benchmark:
         f"{RESULTS}/benchmarks/phantom/{{dataset}}.tsv"
     params:
-        slice=plan.store_slice,
+        results=plan.root,
+        slice=plan.phantom_slice,
     message:
         "{wildcards.dataset}: drawing phantoms"
     shell:
-        "python -m fxcore phantom {wildcards.dataset} --results {RESULTS:q} --params {params.slice:q} --log {log:q}"
+        "python -m fxcore phantom {wildcards.dataset} --results {params.results:q} --params {params.slice:q} --log {log:q}"
 
 
 rule normalize:
@@ -22,15 +23,19 @@ rule normalize:
         native=plan.native_of_dataset,
         src=plan.normalize_sources,
     output:
-        [f"{RESULTS}/data/{{dataset}}/{plan.params.store_size}/{name}" for name in STORE_FILES],
+        [
+            f"{RESULTS}/data/{{dataset}}/{plan.params.store_size}/{name}"
+            for name in STORE_FILES
+        ],
     log:
         f"{RESULTS}/logs/normalize/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/normalize/{{dataset}}.tsv"
     threads: plan.machine.threads
     params:
+        results=plan.root,
         slice=plan.store_slice,
     message:
         "{wildcards.dataset}: from native files to the store"
     shell:
-        "python -m fxcore normalize {wildcards.dataset} --results {RESULTS:q} --params {params.slice:q} --threads {threads} --log {log:q}"
+        "python -m fxcore normalize {wildcards.dataset} --results {params.results:q} --params {params.slice:q} --threads {threads} --log {log:q}"

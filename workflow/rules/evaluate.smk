@@ -15,11 +15,12 @@ rule score:
     resources:
         gpu=plan.gpus_to_score,
     params:
+        results=plan.root,
         slice=plan.score_slice,
     message:
         "{wildcards.run}: choosing on validation, predicting test"
     shell:
-        "python -m fxcore score {wildcards.run} --states {input.states:q} --results {RESULTS:q} --params {params.slice:q}"
+        "python -m fxcore score {wildcards.run} --states {input.states:q} --results {params.results:q} --params {params.slice:q}"
         " --threads {threads} --gpus {resources.gpu} --log {log:q}"
 
 
@@ -37,8 +38,9 @@ rule evaluate:
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{run}}.tsv"
     params:
+        results=plan.root,
         slice=plan.evaluate_slice,
     message:
         "{wildcards.run}: metrics of the test set"
     shell:
-        "python -m fxcore evaluate {wildcards.run} --results {RESULTS:q} --params {params.slice:q} --log {log:q}"
+        "python -m fxcore evaluate {wildcards.run} --results {params.results:q} --params {params.slice:q} --log {log:q}"

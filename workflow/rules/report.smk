@@ -12,11 +12,12 @@ rule table:
     benchmark:
         f"{RESULTS}/benchmarks/table/{{table}}.tsv"
     params:
+        results=plan.root,
         slice=plan.report_slice,
     message:
         "{wildcards.table}"
     shell:
-        "python -m fxcore table {wildcards.table} --results {RESULTS:q} --params {params.slice:q} --log {log:q}"
+        "python -m fxcore table {wildcards.table} --results {params.results:q} --params {params.slice:q} --log {log:q}"
 
 
 rule figure:
@@ -32,8 +33,9 @@ rule figure:
     benchmark:
         f"{RESULTS}/benchmarks/figure/{{figure}}.tsv"
     params:
+        results=plan.root,
         slice=plan.report_slice,
     message:
         "{wildcards.figure}"
     shell:
-        "python -m fxcore figure {wildcards.figure} --results {RESULTS:q} --params {params.slice:q} --log {log:q}"
+        "python -m fxcore figure {wildcards.figure} --results {params.results:q} --params {params.slice:q} --log {log:q}"

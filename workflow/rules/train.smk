@@ -15,9 +15,10 @@ rule pretrain:
     resources:
         gpu=plan.gpus_of_run,
     params:
+        results=plan.root,
         slice=plan.train_slice,
     message:
         "{wildcards.run}: training stage {wildcards.stage}"
     shell:
-        "python -m fxcore pretrain {wildcards.run} --stage {wildcards.stage} --results {RESULTS:q} --params {params.slice:q}"
+        "python -m fxcore pretrain {wildcards.run} --stage {wildcards.stage} --results {params.results:q} --params {params.slice:q}"
         " --threads {threads} --gpus {resources.gpu} --log {log:q}"

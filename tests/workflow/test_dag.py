@@ -1,0 +1,211 @@
+"""The whole way through on the tiny experiment, and what an edit re-runs."""
+
+import json
+import os
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from tests.conftest import PROJECT, TINY, FolderDataset, changed
+from tests.workflow.conftest import Experiment
+
+NOTHING: dict[str, int] = {}
+
+
+def test_every_table_and_figure_is_there(experiment):
+    tables = {path.name for path in (experiment.results / "tables").iterdir()}
+    names = ("table1_datasets", "table2_schedule", "table3_pretraining")
+    assert tables == {f"{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
+    for figure in (experiment.results / "figures").glob("*.png"):
+        with Image.open(figure) as picture:
+            assert picture.size[0] > 500
+    assert len(list((experiment.results / "figures").iterdir())) == 6
+
+
+def test_table_1_counts_what_was_drawn(experiment):
+    table = pd.read_csv(experiment.results / "tables/table1_datasets.csv")
+    assert table[["head", "task", "train", "val", "test", "data"]].to_numpy().tolist() == [
+        ["C1", "classification", 12, 6, 6, "phantom"],
+        ["L1", "localization", 12, 6, 6, "phantom"],
+        ["S1", "segmentation", 9, 5, 4, "phantom"],  # of images 0 to 23, every fourth has no mask
+    ]
+
+
+def test_table_2_is_the_lock_release_table(experiment):
+    table = pd.read_csv(experiment.results / "tables/table2_schedule.csv")
+    assert table[["task", "mode", "fraction", "updates"]].to_numpy().tolist() == [
+        ["classification", "release", 1.0, 3],
+        ["localization", "lock", 0.5, 1],
+        ["localization", "release", 1.0, 3],
+        ["segmentation", "lock", 0.5, 1],
+        ["segmentation", "release", 1.0, 2],
+    ]
+
+
+def test_table_3_agrees_with_the_metrics_and_histories_behind_it(experiment):
+    table = pd.read_csv(experiment.results / "tables/table3_pretraining.csv").set_index("task")
+    metrics = json.loads((experiment.results / "metrics/foundation_x.json").read_text())["test"]["example_a"]
+    for task, metric in (("classification", "auc"), ("localization", "map40"), ("segmentation", "dice")):
+        assert table.loc[task, "teacher"] == round(100 * metrics[task]["teacher"][metric]["value"], 2)
+        assert table.loc[task, "choice"] == table.loc[task, metrics[task]["choice"]]
+    # two cycles: 3 + 3 updates of four images for classification; 1 + 3 twice for localization; 1 + 2 twice for segmentation
+    assert table["images_seen_joint"].to_dict() == {"classification": 24, "localization": 32, "segmentation": 24}
+    assert table.loc["localization", "images_seen_baseline"] == 12
+    assert pd.isna(table.loc["segmentation", "baseline"])
+
+
+def test_validation_chose_among_all_kept_states(experiment):
+    choice = json.loads((experiment.results / "predictions/foundation_x.json").read_text())
+    candidates = pd.DataFrame(choice["candidates"])
+    assert len(candidates) == 2 * 2 * 3  # stages, branches, tasks
+    for task, chosen in choice["chosen"]["example_a"].items():
+        of_task = candidates[candidates["task"] == task]
+        for branch in ("student", "teacher"):
+            mine = of_task[of_task["branch"] == branch].set_index("stage")["value"]
+            assert mine[chosen[branch]] == mine.max()
+        assert of_task[of_task["branch"] == chosen["choice"]]["value"].max() == of_task["value"].max()
+
+
+def test_only_the_chosen_predict_the_test_set_and_each_once(experiment):
+    table = pd.read_parquet(experiment.results / "predictions/foundation_x.parquet")
+    test = table[(table["split"] == "test") & (table["task"] != "localization")]
+    assert not test.duplicated(["dataset", "task", "branch", "row", "label"]).any()
+    assert len(test[test["task"] == "classification"]) == 6 * 2 * 2  # images, classes, branches
+
+
+def test_every_artifact_says_what_made_it(experiment):
+    from safetensors import safe_open
+
+    manifest = json.loads((experiment.results / "data/example_a/72/manifest.json").read_text())
+    metrics = json.loads((experiment.results / "metrics/foundation_x.json").read_text())["provenance"]
+    with safe_open(experiment.results / "checkpoints/foundation_x/stage_0002.safetensors", "pt") as state:
+        trained = json.loads(state.metadata()["fxcore"])["provenance"]
+    for made in (manifest, metrics, trained):
+        assert {"fxcore", "commit", "params"} <= set(made)
+    assert trained["params"]["pretrain"]["batch_size"] == 4
+
+
+def test_every_rule_leaves_a_log_under_its_own_name(experiment):
+    rules = {"phantom", "normalize", "pretrain", "score", "evaluate", "table", "figure"}
+    assert {path.name for path in (experiment.results / "logs").iterdir()} == rules
+    log = (experiment.results / "logs/pretrain/foundation_x/stage_0001.log").read_text()
+    assert "10 of 10 updates" in log
+
+
+def test_a_second_run_has_nothing_to_do(experiment):
+    assert experiment.jobs() == NOTHING
+
+
+def test_touching_every_file_changes_nothing(experiment):
+    for path in [*PROJECT.glob("fxcore/**/*.py"), *PROJECT.glob("workflow/**/*"), PROJECT / "Snakefile", TINY]:
+        os.utime(path)
+    assert experiment.jobs() == NOTHING
+
+
+def test_reordering_and_respelling_parameters_changes_nothing(experiment):
+    content = yaml.safe_load(TINY.read_text())
+    augment = dict(reversed(content["pretrain"]["augment"].items()))
+    assert experiment.jobs(pretrain__augment=augment, pretrain__weight_decay=0.0001) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"report__panels": 3}, {"table": 3, "figure": 3}),
+        ({"evaluate__resamples": 30}, {"evaluate": 2, "table": 3, "figure": 3}),
+        ({"evaluate__detections": 50}, {"score": 2, "evaluate": 2, "table": 3, "figure": 3}),
+        (
+            {"runs__example_a_localization__override": {"lock": [], "momentum": None, "weight_decay": 0.5}},
+            {"pretrain": 1, "score": 1, "evaluate": 1, "table": 3, "figure": 3},
+        ),
+        ({"pretrain__batch_size": 3}, {"pretrain": 3, "score": 2, "evaluate": 2, "table": 3, "figure": 3}),
+        ({"runs__foundation_x__cycles": 3}, {"pretrain": 1, "score": 1, "evaluate": 1, "table": 3, "figure": 3}),
+        ({"datasets__example_a__title": "Other"}, {"table": 3, "figure": 3}),
+        (
+            {"store_size": 80},
+            {"normalize": 1, "pretrain": 3, "score": 2, "evaluate": 2, "table": 3, "figure": 3},
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if len(value) == 1 else "",
+)
+def test_an_edit_runs_again_what_depends_on_it_and_nothing_else(experiment, changes, expected):
+    assert experiment.jobs(**changes) == expected
+
+
+def test_two_runs_make_the_same_tables(experiment, tmp_path):
+    again = Experiment(tmp_path)
+    ran = again.run()
+    assert ran.returncode == 0, ran.stderr
+    for table in (experiment.results / "tables").iterdir():
+        assert (again.results / "tables" / table.name).read_bytes() == table.read_bytes(), table.name
+    first, second = (one.results / "checkpoints/foundation_x/stage_0002.safetensors" for one in (experiment, again))
+    assert _without_root(first) == _without_root(second)
+
+
+def _without_root(state):
+    from fxcore.training.state import load
+
+    return {name: value.numpy().tobytes() for name, value in load(state).tensors.items()}
+
+
+def _own_dataset(folder):
+    dataset = FolderDataset(folder)
+    native = {
+        "title": "Mine",
+        "folder": str(folder),
+        "columns": {"patient": "patient"},
+        "classification": {"classes": ["Nodule"]},
+    }
+    return dataset, native
+
+
+def test_a_mistake_in_the_data_is_one_line_and_leaves_no_store(tmp_path):
+    folder = tmp_path / "native"
+    dataset, native = _own_dataset(folder)
+    dataset.rows[2]["Nodule"] = "maybe"
+    dataset.write()
+    content = changed(yaml.safe_load(TINY.read_text()), {"results_root": str(tmp_path / "results")})
+    content["datasets"] = {"mine": native}
+    content["runs"] = {
+        "joint": {
+            "title": "J",
+            "role": "joint",
+            "visits": {"mine": ["classification"]},
+            "cycles": 2,
+            "horizon_cycles": 2,
+        }
+    }
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    ran = _snakemake(file)
+    assert ran.returncode != 0
+    lines = [line for line in ran.stderr.splitlines() if line.startswith("fxcore normalize")]
+    expected = f"fxcore normalize: {folder}/index.csv, row 4: Nodule is 'maybe'; expected 1, 0, -1 or blank"
+    assert lines == [expected]
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "results/data/mine/72/manifest.json").exists()
+    assert expected in (tmp_path / "results/logs/normalize/mine.log").read_text()
+
+
+def test_native_data_that_are_not_there_are_said_before_any_job(tmp_path):
+    _, native = _own_dataset(tmp_path / "native")
+    content = changed(yaml.safe_load(TINY.read_text()), {"results_root": str(tmp_path / "results")})
+    content["datasets"]["mine"] = native | {"folder": str(tmp_path / "elsewhere")}
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    ran = _snakemake(file)
+    assert ran.returncode == 2
+    assert f"datasets.mine: no file {tmp_path}/elsewhere/index.csv; put the dataset there" in ran.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def _snakemake(file):
+    import subprocess
+
+    from tests.workflow.conftest import SNAKEMAKE
+
+    return subprocess.run(
+        [SNAKEMAKE, "--cores", "all", "--config", f"params={file}"], cwd=PROJECT, capture_output=True, text=True
+    )

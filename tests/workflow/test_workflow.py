@@ -1,0 +1,92 @@
+"""The workflow as a text: names agree, rules are complete, and the linters have nothing to say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fxcore.cli import parser
+from fxcore.plan import FIGURES, PHASES, TABLES, Plan
+from fxcore.report.figure import FIGURES as MADE_FIGURES
+from fxcore.report.table import TABLES as MADE_TABLES
+from tests.conftest import PROJECT, TINY
+from tests.workflow.conftest import SNAKEMAKE
+
+RULES = {
+    name: body
+    for phase in PHASES
+    for name, body in re.findall(
+        r"^rule (\w+):\n(.*?)(?=^rule |\Z)",
+        (PROJECT / f"workflow/rules/{phase}.smk").read_text(),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_its_command_its_log_and_its_benchmark_share_one_name(rule):
+    body = RULES[rule]
+    assert f'"python -m fxcore {rule} ' in body
+    assert f"/logs/{rule}/" in body
+    assert f"/benchmarks/{rule}/" in body
+    assert f".{rule}" in re.search(r"src=(.*)", body)[1] or rule == "normalize"
+    commands = next(action for action in parser()._actions if hasattr(action, "choices") and action.dest == "command")
+    assert rule in commands.choices
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_says_what_it_does_and_depends_on_source_files_and_a_slice(rule):
+    body = RULES[rule]
+    assert body.lstrip().startswith('"""')
+    for key in ("input:", "output:", "log:", "benchmark:", "params:", "message:", "shell:"):
+        assert f"    {key}" in body, key
+
+
+def test_rules_that_compute_on_a_gpu_ask_for_one():
+    for rule, body in RULES.items():
+        assert ("gpu=" in body) == (rule in ("pretrain", "score")), rule
+
+
+def test_plan_and_report_know_the_same_tables_and_figures():
+    assert tuple(MADE_TABLES) == TABLES
+    assert tuple(MADE_FIGURES) == FIGURES
+
+
+def test_snakemake_lint_has_nothing_to_say_but_that_rules_share_one_environment():
+    ran = subprocess.run(
+        [SNAKEMAKE, "--lint", "--config", f"params={TINY}"], cwd=PROJECT, capture_output=True, text=True
+    )
+    found = re.findall(r"^\s+\* (.*?):$", ran.stdout + ran.stderr, flags=re.MULTILINE)
+    assert set(found) <= {"Specify a conda environment or container for each rule."}, ran.stderr
+
+
+def test_targets_of_phases():
+    plan = Plan.load(str(TINY))
+    assert plan.targets("data") == ["results-tiny/data/example_a/72/manifest.json"]
+    assert plan.targets("train") == [
+        "results-tiny/checkpoints/foundation_x/stage_0002.safetensors",
+        "results-tiny/checkpoints/example_a_localization/stage_0001.safetensors",
+    ]
+    assert set(plan.targets("evaluate")) | set(plan.targets("report")) == set(plan.targets())
+
+
+def test_one_phase_alone_plans_nothing_upstream(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text(TINY.read_text().replace("results-tiny", str(tmp_path / "results")))
+    command = [SNAKEMAKE, "--cores", "all", "-n", "--config", f"params={file}", "phase=train"]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert "MissingInputException" in ran.stdout + ran.stderr
+    assert "manifest.json" in ran.stdout + ran.stderr
+
+
+def test_without_a_gpu_the_limit_is_zero_and_jobs_still_run(experiment):
+    assert (experiment.results / "metrics/foundation_x.json").exists()
+    code = "from fxcore import machine; print(machine.gpus())"
+    environment = {"CUDA_VISIBLE_DEVICES": "", "PATH": str(Path(sys.executable).parent)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "0"
