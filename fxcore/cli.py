@@ -9,25 +9,31 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fxcore import __version__, machine, paths, slices
-from fxcore import params as parameters
+import fxcore
+from fxcore import machine, paths
 from fxcore.errors import InputError
 from fxcore.machine import Machine
-from fxcore.params import Params
-from fxcore.slices import Slice
+from fxcore.params import experiment
+from fxcore.params.experiment import Params
+from fxcore.slices import make
+from fxcore.slices.data import PhantomSlice, StoreSlice
+from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
+from fxcore.slices.make import Slice
+from fxcore.slices.report import ReportSlice
+from fxcore.slices.train import TrainSlice
 
 log = logging.getLogger(__name__)
 
 Arguments = argparse.Namespace
 
 
-def _slice(arguments: Arguments, kind: type[Slice], make: Callable[[Params], Slice]) -> Slice:
+def _slice(arguments: Arguments, kind: type[Slice], of: Callable[[Params], Slice]) -> Slice:
     """The job's slice: the JSON a rule gives, or the part of a parameter file."""
     text: str = arguments.params
-    return slices.parse(kind, text) if text.lstrip().startswith("{") else make(parameters.load(Path(text)))
+    return make.parse(kind, text) if text.lstrip().startswith("{") else of(experiment.load(Path(text)))
 
 
 def _machine(arguments: Arguments) -> Machine:
@@ -41,7 +47,7 @@ def plan(arguments: Arguments) -> None:
     """Print runs, stages and passes with their estimated work."""
     from fxcore import outline
 
-    sys.stdout.write(outline.describe(parameters.load(Path(arguments.params)), arguments.run))
+    sys.stdout.write(outline.describe(experiment.load(Path(arguments.params)), arguments.run))
 
 
 def reference(arguments: Arguments) -> None:
@@ -55,7 +61,7 @@ def phantom(arguments: Arguments) -> None:
     """Draw a phantom dataset in its native format."""
     from fxcore.phantom.phantom import write
 
-    slice_ = _slice(arguments, slices.PhantomSlice, lambda params: slices.phantom_slice(params, arguments.dataset))
+    slice_ = _slice(arguments, PhantomSlice, lambda params: make.phantom_slice(params, arguments.dataset))
     write(slice_, paths.phantom(arguments.results, slice_.key))
 
 
@@ -63,7 +69,7 @@ def normalize(arguments: Arguments) -> None:
     """Make a dataset's store from its native files."""
     from fxcore.data.normalize import normalize as run
 
-    slice_ = _slice(arguments, slices.StoreSlice, lambda params: slices.store_slice(params, arguments.dataset))
+    slice_ = _slice(arguments, StoreSlice, lambda params: make.store_slice(params, arguments.dataset))
     here = _machine(arguments)
     is_phantom = slice_.dataset.source == "phantom"
     native = (
@@ -77,7 +83,7 @@ def pretrain(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.training.pretrain import pretrain as run
 
-    slice_ = _slice(arguments, slices.TrainSlice, lambda params: slices.train_slice(params, arguments.run))
+    slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
     number = arguments.stage
     previous = paths.state(arguments.results, slice_.run, f"{number - 1:04d}") if number > 1 else None
     state, history = (at(arguments.results, slice_.run, f"{number:04d}") for at in (paths.state, paths.history))
@@ -90,7 +96,7 @@ def score(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.evaluation.score import score as run
 
-    slice_ = _slice(arguments, slices.ScoreSlice, lambda params: slices.score_slice(params, arguments.run))
+    slice_ = _slice(arguments, ScoreSlice, lambda params: make.score_slice(params, arguments.run))
     stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
     predictions, choice = (at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice))
     run(slice_, arguments.states, stores, _machine(arguments), arguments.gpus, predictions, choice)
@@ -101,7 +107,7 @@ def evaluate(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.evaluation.evaluate import evaluate as run
 
-    slice_ = _slice(arguments, slices.EvaluateSlice, lambda params: slices.evaluate_slice(params, arguments.run))
+    slice_ = _slice(arguments, EvaluateSlice, lambda params: make.evaluate_slice(params, arguments.run))
     stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
     predictions, choice, metrics = (
         at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice, paths.metrics)
@@ -115,7 +121,7 @@ def table(arguments: Arguments) -> None:
     from fxcore.report.results import Results
     from fxcore.report.table import TABLES
 
-    slice_ = _slice(arguments, slices.ReportSlice, slices.report_slice)
+    slice_ = _slice(arguments, ReportSlice, make.report_slice)
     made = TABLES[arguments.table](Results(arguments.results, slice_))
     render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in ("csv", "md", "tex")))
 
@@ -125,72 +131,83 @@ def figure(arguments: Arguments) -> None:
     from fxcore.report.figure import FIGURES, write
     from fxcore.report.results import Results
 
-    slice_ = _slice(arguments, slices.ReportSlice, slices.report_slice)
+    slice_ = _slice(arguments, ReportSlice, make.report_slice)
     made = FIGURES[arguments.figure](Results(arguments.results, slice_))
     write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in ("png", "pdf")))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
-    from fxcore.plan import FIGURES, TABLES
+class _Commands:
+    """Adds sub-commands that share their common options."""
 
-    root = argparse.ArgumentParser(
-        prog="fxcore", description="Foundation X and the CXR-LT 2024 study, rebuilt by one command."
-    )
-    root.add_argument("--version", action="version", version=__version__)
-    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    def __init__(self, root: argparse.ArgumentParser) -> None:
+        self.commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(
-        run: Callable[[Arguments], None], what: str | None = None, **options: object
-    ) -> argparse.ArgumentParser:
-        found = commands.add_parser(run.__name__, help=(run.__doc__ or "").strip(), description=run.__doc__)
-        found.set_defaults(execute=run)
-        if what:
-            found.add_argument(what, **options)  # type: ignore[arg-type]
-        return found
+    def add(self, run: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+        """A sub-command with the name and the docstring of the function that runs it."""
+        made = self.commands.add_parser(run.__name__, help=(run.__doc__ or "").strip(), description=run.__doc__)
+        made.set_defaults(execute=run)
+        return made
 
     def job(
-        run: Callable[[Arguments], None], what: str, *, threads: bool = False, gpus: bool = False, **options: object
+        self, run: Callable[[Arguments], None], what: str, of: str, choices: Sequence[str] | None = None
     ) -> argparse.ArgumentParser:
-        found = command(run, what, **options)
-        found.add_argument(
-            "--params",
-            default="params.yaml",
-            metavar="FILE",
-            help="parameter file (default: %(default)s), or the JSON that a rule passes",
+        """A rule's sub-command for one dataset, run, table or figure."""
+        made = self.add(run)
+        made.add_argument(what, help=of, choices=choices)
+        made.add_argument(
+            "--params", default=PARAMS, metavar="FILE", help=f"{_PARAMS_HELP}, or the JSON that a rule passes"
         )
-        found.add_argument(
+        made.add_argument(
             "--results",
             type=Path,
             default=Path("results"),
             metavar="FOLDER",
             help="results root (default: %(default)s)",
         )
-        found.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
-        if threads:
-            found.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as local.yaml says)")
-        if gpus:
-            found.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs to lease (default: %(default)s)")
-        return found
+        made.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
+        return made
 
-    shown = command(plan)
-    shown.add_argument("--params", default="params.yaml", metavar="FILE", help="parameter file (default: %(default)s)")
+    def trained(self, run: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+        """A rule's sub-command that computes with the network."""
+        made = self.job(run, "run", _RUN)
+        made.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as local.yaml says)")
+        made.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs to lease (default: %(default)s)")
+        return made
+
+
+PARAMS = "params.yaml"
+_PARAMS_HELP = "parameter file (default: %(default)s)"
+_RUN, _DATASET = "name of the run", "key of the dataset"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    from fxcore.plan import FIGURES, TABLES
+
+    root = argparse.ArgumentParser(prog="fxcore", description=fxcore.__doc__)
+    root.add_argument("--version", action="version", version=fxcore.__version__)
+    commands = _Commands(root)
+    shown = commands.add(plan)
+    shown.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)
     shown.add_argument("--run", metavar="RUN", help="list every pass of this run")
-    command(reference).add_argument(
+    pages = commands.add(reference)
+    pages.add_argument(
         "--out", default="docs/reference", metavar="FOLDER", help="where to write (default: %(default)s)"
     )
-    job(phantom, "dataset", help="key of the dataset")
-    job(normalize, "dataset", help="key of the dataset", threads=True)
-    job(pretrain, "run", help="name of the run", threads=True, gpus=True).add_argument(
-        "--stage", type=int, required=True, help="number of the stage, from 1"
+    commands.job(phantom, "dataset", _DATASET)
+    threads = commands.job(normalize, "dataset", _DATASET)
+    threads.add_argument(
+        "--threads", type=int, metavar="N", help="images decoded at once (default: as local.yaml says)"
     )
-    scored = job(score, "run", help="name of the run", threads=True, gpus=True)
-    scored.add_argument(
+    stage = commands.trained(pretrain)
+    stage.add_argument("--stage", type=int, required=True, help="number of the stage, from 1")
+    states = commands.trained(score)
+    states.add_argument(
         "--states", type=Path, nargs="+", required=True, metavar="STATE", help="training states to choose among"
     )
-    job(evaluate, "run", help="name of the run")
-    job(table, "table", choices=TABLES, help="name of the table")
-    job(figure, "figure", choices=FIGURES, help="name of the figure")
+    commands.job(evaluate, "run", _RUN)
+    commands.job(table, "table", "name of the table", TABLES)
+    commands.job(figure, "figure", "name of the figure", FIGURES)
     return root
 
 

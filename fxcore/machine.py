@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fxcore import yamlfile
 from fxcore.errors import InputError
 from fxcore.explain import explain
-from fxcore.params import Block, Count
+from fxcore.params.blocks import Block, Count
 
 LOCAL = Path("local.yaml")
 

@@ -20,6 +20,10 @@ class Task(StrEnum):
     SEGMENTATION = "segmentation"
 
 
+Visits = tuple[tuple[str, tuple[Task, ...]], ...]
+"""A run's datasets in training order, each with its tasks in training order."""
+
+
 class Mode(StrEnum):
     """LOCK trains only what belongs to the active dataset's head; RELEASE trains everything on its path."""
 

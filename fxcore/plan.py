@@ -11,21 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fxcore import machine, paths, sources
-from fxcore import params as parameters
 from fxcore.errors import InputError
 from fxcore.machine import Machine
-from fxcore.params import Params
+from fxcore.params.experiment import Params, load
 from fxcore.passes import Stage
-from fxcore.slices import (
-    evaluate_slice,
-    phantom_slice,
-    report_slice,
-    run_stages,
-    score_slice,
-    store_slice,
-    train_slice,
-    visits,
-)
+from fxcore.slices.make import evaluate_slice, phantom_slice, report_slice, score_slice, store_slice, train_slice
+from fxcore.slices.train import run_stages
 
 PHASES = ("data", "train", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
@@ -48,7 +39,7 @@ class Plan:
         Raises:
             InputError: one line naming file, key or folder, and what to do.
         """
-        plan = cls(parameters.load(Path(file)), machine.load())
+        plan = cls(load(Path(file)), machine.load())
         for key, dataset in plan.params.datasets.items():
             if dataset.source == "native" and not (plan._store(key) / "manifest.json").exists():
                 for path in plan.native(key):
@@ -72,7 +63,7 @@ class Plan:
     def stages(self, run: str) -> tuple[Stage, ...]:
         """The jobs that train a run."""
         one = self.params.runs[run]
-        return run_stages(visits(one), self.params.pretraining(run), one.cycles)
+        return run_stages(one.order, self.params.pretraining(run), one.cycles)
 
     def kept(self, run: str) -> tuple[Stage, ...]:
         """The stages whose states validation may choose."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fxcore import __version__
-from fxcore.params import Block
+from fxcore.params.blocks import Block
 
 
 def commit() -> str | None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fxcore import yamlfile
-from fxcore.params import Params
+from fxcore.params.experiment import Params
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared"

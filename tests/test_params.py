@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxcore import params
 from fxcore.errors import InputError
+from fxcore.params import experiment
 from fxcore.passes import Task
-from fxcore.slices import heads, store_slice, train_slice
+from fxcore.slices.make import heads, store_slice, train_slice
 from tests.conftest import PROJECT, TINY, changed
 
 FILES = [
@@ -24,14 +24,14 @@ FILES = [
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_parameter_file_of_the_project_is_valid(file):
-    assert params.load(file).runs
+    assert experiment.load(file).runs
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_dvc_reads_the_same_values(file):
     from dvc.utils.serialize import load_yaml
 
-    assert params.Params.model_validate(load_yaml(str(file))) == params.load(file)
+    assert experiment.Params.model_validate(load_yaml(str(file))) == experiment.load(file)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path, changes, message):
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(changed(yaml.safe_load(TINY.read_text()), changes), sort_keys=False))
     with pytest.raises(InputError, match=message) as caught:
-        params.load(file)
+        experiment.load(file)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(file))
 
@@ -114,7 +114,7 @@ def test_a_run_on_a_task_that_the_dataset_lacks(tmp_path):
     with pytest.raises(
         InputError, match=r"visits\.example_a: the dataset has no segmentation; it has classification, localization"
     ):
-        params.load(file)
+        experiment.load(file)
 
 
 def test_snakemake_stops_with_exit_code_2_and_one_line_before_any_job(tmp_path):
@@ -160,8 +160,8 @@ def test_the_canonical_slice_does_not_depend_on_key_order(random):
             random.shuffle(keys)
         return {key: shuffled(value[key], key == "visits") for key in keys}
 
-    made = params.Params.model_validate(shuffled(content, False))
-    plain = params.Params.model_validate(content)
+    made = experiment.Params.model_validate(shuffled(content, False))
+    plain = experiment.Params.model_validate(content)
     assert train_slice(made, "foundation_x").canonical() == train_slice(plain, "foundation_x").canonical()
 
 

@@ -17,7 +17,7 @@ from fxcore.data.store import Store
 from fxcore.data.targets import Batch, Target
 from fxcore.passes import Task
 from fxcore.seeding import derive
-from fxcore.slices import Heads
+from fxcore.slices.data import Heads
 
 
 class Samples(Dataset[dict[str, Any]]):

@@ -20,10 +20,10 @@ from fxcore.data import images, rle
 from fxcore.data.records import Mask, Record
 from fxcore.errors import InputError
 from fxcore.files import atomic, sha256, write_json
-from fxcore.params import Dataset
+from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
-from fxcore.slices import StoreSlice
+from fxcore.slices.data import StoreSlice
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.passes import Split, Task
-from fxcore.slices import Heads
+from fxcore.slices.data import Heads
 
 UNCERTAIN = -1
 _ANNOTATED = {Task.CLASSIFICATION: "has_labels", Task.LOCALIZATION: "has_boxes", Task.SEGMENTATION: "has_masks"}

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from fxcore.params import Augmentation, Model
+from fxcore.params.model import Model
+from fxcore.params.training import Augmentation
 from fxcore.passes import Task
 
 _BILINEAR = v2.InterpolationMode.BILINEAR

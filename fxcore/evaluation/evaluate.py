@@ -20,7 +20,7 @@ from fxcore.evaluation.statistics import metrics
 from fxcore.files import write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
-from fxcore.slices import EvaluateSlice
+from fxcore.slices.evaluate import EvaluateSlice
 
 log = logging.getLogger(__name__)
 

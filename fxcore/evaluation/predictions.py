@@ -22,7 +22,7 @@ from fxcore.evaluation.statistics import BOXES
 from fxcore.models.foundation import FoundationX
 from fxcore.models.localization.boxes import to_corners
 from fxcore.passes import Split, Task
-from fxcore.slices import Heads
+from fxcore.slices.data import Heads
 
 BATCH = 32
 """Images at a time; results do not depend on it."""

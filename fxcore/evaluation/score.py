@@ -27,7 +27,8 @@ from fxcore.machine import Machine
 from fxcore.models.foundation import FoundationX
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
-from fxcore.slices import ScoreSlice, TrainSlice
+from fxcore.slices.evaluate import ScoreSlice
+from fxcore.slices.train import TrainSlice
 from fxcore.training import runtime
 from fxcore.training.loop import build
 from fxcore.training.state import TrainState, load

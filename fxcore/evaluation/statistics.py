@@ -14,7 +14,7 @@ from fxcore.evaluation.headline import headline
 from fxcore.evaluation.localization import Boxes, mean_average_precision
 from fxcore.evaluation.segmentation import dice, mean_dice
 from fxcore.passes import Task
-from fxcore.slices import Heads
+from fxcore.slices.data import Heads
 
 BOXES = ["left", "top", "width", "height"]
 

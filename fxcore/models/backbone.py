@@ -9,7 +9,7 @@ from timm.layers.format import Format
 from torch import Tensor, nn
 
 from fxcore.errors import InputError
-from fxcore.params import Model
+from fxcore.params.model import Model
 
 STRIDES = (4, 8, 16, 32)
 

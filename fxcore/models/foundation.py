@@ -21,7 +21,7 @@ from fxcore.models.localization.decoder import Decoded, Decoder, Proposals, Quer
 from fxcore.models.localization.denoising import Denoised, denoise
 from fxcore.models.localization.encoder import Encoder, Memory
 from fxcore.models.segmentation import SegmentationDecoder, segmentation_head
-from fxcore.params import Model
+from fxcore.params.model import Model
 from fxcore.passes import Task
 from fxcore.seeding import derive
 

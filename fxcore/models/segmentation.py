@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from fxcore.params import Segmentation
+from fxcore.params.model import Segmentation
 
 
 def _conv(before: int, after: int, size: int) -> nn.Sequential:

@@ -19,11 +19,11 @@ from skimage.filters import gaussian
 
 from fxcore.data import rle
 from fxcore.errors import InputError
-from fxcore.params import Dataset
+from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
 from fxcore.seeding import derive
-from fxcore.slices import PhantomSlice
+from fxcore.slices.data import PhantomSlice
 
 SIDE = 192
 """Pixels of a generated image."""

@@ -22,7 +22,7 @@ from fxcore.evaluation.statistics import BOXES
 from fxcore.files import atomic
 from fxcore.passes import Split, Task
 from fxcore.report.results import Results
-from fxcore.slices import Heads, visits
+from fxcore.slices.data import Heads
 
 TRUTH, FOUND = "#0072B2", "#E69F00"
 """Blue and orange of Okabe and Ito's colour-blind safe palette; truth is dashed besides."""
@@ -86,7 +86,7 @@ def _panels(results: Results, task: Task, draw: Draw) -> Figure:
     """A row of test images for each dataset that the joint run trains for the task, predicted by the joint run's chosen branch."""
     name, run = results.joint
     columns = results.slice.report.panels
-    keys = [key for key, tasks in visits(run) if task in tasks]
+    keys = [key for key, tasks in run.order if task in tasks]
     predictions = pd.read_parquet(paths.predictions(results.root, name))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, max(1, len(keys)) * (WIDTH / columns + 0.25) + 0.3), layout="constrained")

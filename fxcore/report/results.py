@@ -11,8 +11,9 @@ import pandas as pd
 
 from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.params import Run
-from fxcore.slices import ReportSlice, run_stages, visits
+from fxcore.params.report import Run
+from fxcore.slices.report import ReportSlice
+from fxcore.slices.train import run_stages
 
 
 class Results:
@@ -49,7 +50,7 @@ class Results:
     def images_seen(self, run: str) -> Mapping[tuple[str, str], int]:
         """Training images that a run saw for each dataset and task, repeats counted."""
         how, one = self.slice.pretrain[run], self.slice.runs[run]
-        names = [stage.name for stage in run_stages(visits(one), how, one.cycles)]
+        names = [stage.name for stage in run_stages(one.order, how, one.cycles)]
         history = pd.concat(pd.read_csv(paths.history(self.root, run, name)) for name in names)
         seen = history.groupby(["dataset", "task"])["images"].sum()
         return {(str(dataset), str(task)): int(images) for (dataset, task), images in seen.items()}

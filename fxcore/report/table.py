@@ -9,7 +9,7 @@ from fxcore.evaluation.headline import headline
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.report.render import Table
 from fxcore.report.results import Results
-from fxcore.slices import run_passes, visits
+from fxcore.slices.train import run_passes
 
 TRAINS = {
     (Task.CLASSIFICATION, Mode.LOCK): "classification head",
@@ -71,7 +71,7 @@ def table2_schedule(results: Results) -> Table:
     """One cycle of the joint run, pass by pass (the paper's lock-release table), from the pass list that trains."""
     name, run = results.joint
     how = results.slice.pretrain[name]
-    records = [_pass_record(results, one, how.batch_size) for one in run_passes(visits(run), how, 1)]
+    records = [_pass_record(results, one, how.batch_size) for one in run_passes(run.order, how, 1)]
     header = ("pass", "dataset", "task", "mode", "data", "trains", "updates", "images")
     rows = [
         (
@@ -111,7 +111,7 @@ def table3_pretraining(results: Results) -> Table:
     name, run = results.joint
     joint, seen = results.metrics(name), results.images_seen(name)
     records: list[dict[str, object]] = []
-    for key, tasks in visits(run):
+    for key, tasks in run.order:
         for task in tasks:
             metric = headline(task, results.slice.evaluate.iou)
             baseline = results.baseline(key, task)
@@ -150,7 +150,7 @@ def table3_pretraining(results: Results) -> Table:
     )
     rows = [_table3_row(one) for one in records]
     caption = (
-        f"{results.kind(dataset for dataset, _ in visits(run))} Test split, percent, with"
+        f"{results.kind(dataset for dataset, _ in run.order)} Test split, percent, with"
         f" {100 * results.slice.evaluate.confidence:.0f} % bootstrap intervals over patients; one seed. The state of each"
         " branch was chosen on validation, for each dataset and task; “choice” is the branch that did best there."
         " Δ is teacher minus baseline. A baseline is a single-task run."

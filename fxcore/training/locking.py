@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from fxcore.models.foundation import FoundationX
-from fxcore.params import Rates
+from fxcore.params.training import Rates
 from fxcore.passes import Mode, Pass, Task
 
 LOCK_PLAN: dict[tuple[Task, Mode], tuple[str, ...]] = {

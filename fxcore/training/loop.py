@@ -14,10 +14,10 @@ from fxcore.data.loaders import Samples, loader, shuffled
 from fxcore.data.store import Store
 from fxcore.data.targets import Batch
 from fxcore.models.foundation import FoundationX
-from fxcore.params import Augmentation
+from fxcore.params.training import Augmentation
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.seeding import derive
-from fxcore.slices import TrainSlice
+from fxcore.slices.train import TrainSlice
 from fxcore.training import locking, runtime, schedule
 from fxcore.training.consistency import consistency
 from fxcore.training.objectives import task_loss

@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from fxcore.data.targets import Batch
 from fxcore.models.foundation import Classification, Localization, Prediction, Segmentation
 from fxcore.models.localization.criterion import localization_loss
-from fxcore.params import Pretrain
+from fxcore.params.training import Pretrain
 
 
 def classification_loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from fxcore.files import atomic
 from fxcore.machine import Machine
 from fxcore.passes import Stage
 from fxcore.progress import Progress
-from fxcore.slices import TrainSlice, run_passes, run_stages
+from fxcore.slices.train import TrainSlice, run_passes, run_stages
 from fxcore.training import runtime, schedule
 from fxcore.training.loop import Row, Trainer, counts
 from fxcore.training.state import load

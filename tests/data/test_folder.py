@@ -6,7 +6,7 @@ import pytest
 
 from fxcore.data.adapters import folder
 from fxcore.errors import InputError
-from fxcore.params import Dataset
+from fxcore.params.datasets import Dataset
 from tests.conftest import FOLDER_PARAMS
 
 

@@ -10,9 +10,11 @@ from fxcore.data import transforms
 from fxcore.data.loaders import Samples, in_order, loader, shuffled
 from fxcore.data.normalize import normalize
 from fxcore.data.store import Store
-from fxcore.params import Augmentation, Dataset, Model
+from fxcore.params.datasets import Dataset
+from fxcore.params.model import Model
+from fxcore.params.training import Augmentation
 from fxcore.passes import Split, Task
-from fxcore.slices import Heads, StoreSlice
+from fxcore.slices.data import Heads, StoreSlice
 from tests.conftest import FOLDER_PARAMS
 
 DATASET = Dataset.model_validate(FOLDER_PARAMS)

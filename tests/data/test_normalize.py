@@ -10,9 +10,9 @@ from fxcore.data import images
 from fxcore.data.normalize import normalize
 from fxcore.data.store import Store
 from fxcore.errors import InputError
-from fxcore.params import Dataset, Labels
+from fxcore.params.datasets import Dataset, Labels
 from fxcore.passes import Split, Task
-from fxcore.slices import Heads, StoreSlice
+from fxcore.slices.data import Heads, StoreSlice
 from tests.conftest import FOLDER_PARAMS
 
 SLICE = StoreSlice(key="mine", store_size=32, dataset=Dataset.model_validate(FOLDER_PARAMS))
@@ -177,11 +177,12 @@ def test_a_damaged_store_says_how_to_make_it_again(folder_dataset, tmp_path):
 
 def test_the_real_sets_are_read_with_the_counts_their_page_states(shared, tmp_path):
     root = shared("cxr-real")
-    from fxcore import params, slices
+    from fxcore.params.experiment import load
+    from fxcore.slices.make import store_slice
     from tests.conftest import PROJECT
 
-    experiment = params.load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"store_size": 32})
-    normalize(slices.store_slice(experiment, "cxr_main"), root, tmp_path)
+    experiment = load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"store_size": 32})
+    normalize(store_slice(experiment, "cxr_main"), root, tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert sum(manifest["images"].values()) == 213
     assert manifest["annotated"]["localization"] == {"train": 69, "val": 22, "test": 22}

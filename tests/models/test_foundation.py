@@ -7,7 +7,8 @@ from fxcore.data.targets import Batch, Target
 from fxcore.errors import InputError
 from fxcore.models.backbone import Backbone
 from fxcore.models.foundation import FoundationX
-from fxcore.params import Model, Pretrain
+from fxcore.params.model import Model
+from fxcore.params.training import Pretrain
 from fxcore.passes import Mode, Pass, Task, fraction
 from fxcore.training import locking
 from fxcore.training.objectives import task_loss

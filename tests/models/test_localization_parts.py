@@ -17,7 +17,8 @@ from fxcore.models.localization.deformable_attention import DeformableAttention,
 from fxcore.models.localization.denoising import denoise
 from fxcore.models.localization.encoder import centres, positions, sine
 from fxcore.models.localization.matcher import class_cost, match
-from fxcore.params import Denoising, LocalizationLoss
+from fxcore.params.model import Denoising
+from fxcore.params.training import LocalizationLoss
 
 UNIT = st.floats(0, 1, width=32)
 BOX = st.tuples(st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.floats(0.1, 0.6), st.floats(0.1, 0.6))

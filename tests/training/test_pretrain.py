@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 import torch
 
-from fxcore import slices
 from fxcore.data.normalize import normalize
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.passes import Mode, Task
 from fxcore.phantom.phantom import write
+from fxcore.slices.make import phantom_slice, store_slice, train_slice
+from fxcore.slices.train import run_passes
 from fxcore.training import locking
 from fxcore.training.loop import Trainer
 from fxcore.training.pretrain import pretrain
@@ -23,13 +24,13 @@ HERE = Machine()
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    from fxcore import params
+    from fxcore.params.experiment import load as load_params
     from tests.conftest import TINY
 
     root = tmp_path_factory.mktemp("data")
-    tiny = params.load(TINY)
-    write(slices.phantom_slice(tiny, "example_a"), root / "native")
-    normalize(slices.store_slice(tiny, "example_a"), root / "native", root / "store")
+    tiny = load_params(TINY)
+    write(phantom_slice(tiny, "example_a"), root / "native")
+    normalize(store_slice(tiny, "example_a"), root / "native", root / "store")
     return {"example_a": Store(root / "store")}
 
 
@@ -52,7 +53,7 @@ def test_the_same_bits_whatever_the_stage(stores, tiny, tmp_path):
         changes = {f"pretrain__{key}": value for key, value in how.items()}
         if name == "run":
             changes |= {"runs__example_a_localization__cycles": 2}
-        slice_ = slices.train_slice(tiny(**changes), "foundation_x")
+        slice_ = train_slice(tiny(**changes), "foundation_x")
         folder = tmp_path / name
         finals[name] = load(_train(slice_, stores, folder, stages))
         histories[name] = (
@@ -70,7 +71,7 @@ def test_the_same_bits_whatever_the_stage(stores, tiny, tmp_path):
 
 
 def _trainer(tiny, stores, **changes):
-    slice_ = slices.train_slice(tiny(**changes), "foundation_x")
+    slice_ = train_slice(tiny(**changes), "foundation_x")
     return slice_, Trainer(slice_, stores, horizon=40, device=torch.device("cpu"))
 
 
@@ -81,7 +82,7 @@ def _snapshot(trainer):
 def test_over_each_pass_what_is_frozen_stands_still_and_what_is_released_moves(stores, tiny):
     # enough images for several updates in every pass, so that each trained parameter is reached
     slice_, trainer = _trainer(tiny, stores, pretrain__batch_size=2)
-    for one in slices.run_passes(slice_.visits, slice_.pretrain, 1):
+    for one in run_passes(slice_.visits, slice_.pretrain, 1):
         before = _snapshot(trainer)
         list(trainer.run(one))
         after = _snapshot(trainer)
@@ -106,7 +107,7 @@ def test_over_each_pass_what_is_frozen_stands_still_and_what_is_released_moves(s
 
 def test_the_teacher_follows_after_every_pass_by_its_momentum(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
-    plan = slices.run_passes(slice_.visits, slice_.pretrain, 1)
+    plan = run_passes(slice_.visits, slice_.pretrain, 1)
     expected = {name: value.clone() for name, value in trainer.student.named_parameters()}
     for one in plan:
         list(trainer.run(one))
@@ -118,7 +119,7 @@ def test_the_teacher_follows_after_every_pass_by_its_momentum(stores, tiny):
 
 def test_terms_of_the_loss_and_their_weights(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
-    rows = [row for one in slices.run_passes(slice_.visits, slice_.pretrain, 1) for row in trainer.run(one)]
+    rows = [row for one in run_passes(slice_.visits, slice_.pretrain, 1) for row in trainer.run(one)]
     for row in rows:
         locked = row["mode"] == Mode.LOCK
         assert ("consistency" in row) is not locked
@@ -132,14 +133,14 @@ def test_terms_of_the_loss_and_their_weights(stores, tiny):
 def test_without_a_teacher_the_task_has_the_whole_loss(stores, tiny):
     def first_loss(**changes):
         slice_, trainer = _trainer(tiny, stores, **changes)
-        return next(iter(trainer.run(slices.run_passes(slice_.visits, slice_.pretrain, 1)[0])))["bce"]
+        return next(iter(trainer.run(run_passes(slice_.visits, slice_.pretrain, 1)[0])))["bce"]
 
     assert first_loss(pretrain__momentum=None) == pytest.approx(2 * first_loss(), rel=1e-6)
 
 
 def test_localization_gradients_are_clipped_and_the_norm_before_is_recorded(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
-    one = next(one for one in slices.run_passes(slice_.visits, slice_.pretrain, 1) if one.task is Task.LOCALIZATION)
+    one = next(one for one in run_passes(slice_.visits, slice_.pretrain, 1) if one.task is Task.LOCALIZATION)
     trainer.passes = one.index
     parameters = locking.apply(trainer.student, one)
     row = trainer._update(one, next(iter(trainer.batches(one))), parameters)
@@ -149,7 +150,7 @@ def test_localization_gradients_are_clipped_and_the_norm_before_is_recorded(stor
 
 
 def test_a_stage_refuses_the_state_of_another(stores, tiny, tmp_path):
-    slice_ = slices.train_slice(tiny(pretrain__stage="pass"), "foundation_x")
+    slice_ = train_slice(tiny(pretrain__stage="pass"), "foundation_x")
     first = _train(slice_, stores, tmp_path, 1)
     with pytest.raises(InputError, match="1 passes done; stage 3 of foundation_x begins after 2"):
         pretrain(slice_, 3, first, stores, HERE, 0, tmp_path / "x.safetensors", tmp_path / "x.csv")
@@ -163,4 +164,4 @@ def test_a_loss_that_is_no_number_stops_at_once_and_is_placed(stores, tiny):
     with pytest.raises(
         FloatingPointError, match=r"c000-example_a-classification-release, update 0: the loss is nan; images at rows \["
     ):
-        list(trainer.run(slices.run_passes(slice_.visits, slice_.pretrain, 1)[0]))
+        list(trainer.run(run_passes(slice_.visits, slice_.pretrain, 1)[0]))

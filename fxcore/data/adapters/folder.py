@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from fxcore.data.records import Box, Code, Mask, Record, Rle
 from fxcore.errors import InputError
-from fxcore.params import Annotations, Dataset, Labels
+from fxcore.params.datasets import Annotations, Dataset, Labels
 from fxcore.passes import Split, Task
 
 VERSION = 1

@@ -13,7 +13,7 @@ from fxcore.models.localization.boxes import generalized_iou, to_corners
 from fxcore.models.localization.decoder import Decoded, Proposals
 from fxcore.models.localization.denoising import Denoised, pad
 from fxcore.models.localization.matcher import match
-from fxcore.params import LocalizationLoss
+from fxcore.params.training import LocalizationLoss
 
 
 def focal(logits: Tensor, truth: Tensor, alpha: float, gamma: float) -> Tensor:

@@ -13,7 +13,7 @@ from fxcore.models.localization.boxes import MLP, box_head, inverse_sigmoid
 from fxcore.models.localization.deformable_attention import DeformableAttention, Shapes
 from fxcore.models.localization.denoising import Denoised
 from fxcore.models.localization.encoder import Memory, sine
-from fxcore.params import Localization
+from fxcore.params.model import Localization
 
 TEMPERATURE = 10000
 """Of the sine embedding of reference boxes."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fxcore.data.targets import Target
 from fxcore.models.localization.boxes import to_corners
-from fxcore.params import Denoising
+from fxcore.params.model import Denoising
 
 
 @dataclass(frozen=True, slots=True)

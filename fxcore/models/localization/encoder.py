@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fxcore.models.localization.deformable_attention import DeformableAttention, Shapes
-from fxcore.params import Localization
+from fxcore.params.model import Localization
 
 GROUP = 8
 """Channels in a group of the input projections' GroupNorm: 32 groups of the published 256."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fxcore.data.targets import Target
 from fxcore.models.localization.boxes import generalized_iou, to_corners
-from fxcore.params import LocalizationLoss
+from fxcore.params.training import LocalizationLoss
 
 _EPS = 1e-8
 

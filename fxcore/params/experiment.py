@@ -1,0 +1,114 @@
+"""A complete experiment: the only reader of parameter files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from fxcore import yamlfile
+from fxcore.errors import InputError
+from fxcore.explain import explain, nearest
+from fxcore.params.blocks import Block, Name
+from fxcore.params.datasets import Dataset
+from fxcore.params.model import Model
+from fxcore.params.report import Evaluate, Report, Run
+from fxcore.params.training import Pretrain
+from fxcore.passes import Granularity, Task
+
+
+class Params(Block):
+    """A complete experiment."""
+
+    results_root: str = "results"
+    """Everything generated goes below this folder; each preset has its own."""
+    seed: int = 42
+    """All randomness derives from it and from names."""
+    store_size: Annotated[int, Field(ge=32)]
+    """Side of the stored square images in pixels; larger than `model.image_size`, so that random crops do not upsample."""
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    """Datasets by key, in the order of the tables."""
+    model: Model
+    """The network."""
+    pretrain: Pretrain
+    """How runs train."""
+    runs: Annotated[dict[Name, Run], Field(min_length=1)]
+    """Training experiments by name."""
+    evaluate: Evaluate = Evaluate()
+    """Metrics."""
+    report: Report = Report()
+    """Tables and figures."""
+
+    def pretraining(self, run: str) -> Pretrain:
+        """`pretrain` with the run's overrides."""
+        return Pretrain.model_validate(_merged(self.pretrain.model_dump(), self.runs[run].override))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.store_size < self.model.image_size:
+            raise ValueError(
+                f"store_size is {self.store_size}, below model.image_size {self.model.image_size}; stored images must not be upsampled"
+            )
+        for key, run in self.runs.items():
+            self._check_run(key, run)
+        joint = [key for key, run in self.runs.items() if run.role == "joint"]
+        if len(joint) != 1:
+            raise ValueError(
+                f"runs: {', '.join(joint) or 'none'} with role: joint; give it to one run, which the tables are about"
+            )
+        cells = [str(run.visits) for run in self.runs.values() if run.role == "baseline"]
+        if twice := [
+            key for key, run in self.runs.items() if run.role == "baseline" and cells.count(str(run.visits)) > 1
+        ]:
+            raise ValueError(f"runs: {' and '.join(twice)} are baselines of one dataset and task; keep one")
+        return self
+
+    def _check_run(self, key: str, run: Run) -> None:
+        for name, tasks in run.visits.items():
+            if name not in self.datasets:
+                raise ValueError(f"runs.{key}.visits.{name}: no such dataset; {nearest(name, self.datasets)}")
+            for task in tasks:
+                if task not in self.datasets[name].tasks:
+                    raise ValueError(
+                        f"runs.{key}.visits.{name}: the dataset has no {task}; it has {', '.join(self.datasets[name].tasks)}"
+                    )
+                if (
+                    task is Task.LOCALIZATION
+                    and len(self.datasets[name].classes(task)) > self.model.localization.labels
+                ):
+                    raise ValueError(
+                        f"model.localization.labels is {self.model.localization.labels}, fewer than the localization classes of {name}"
+                    )
+        if run.role == "baseline" and sum(map(len, run.visits.values())) != 1:
+            raise ValueError(f"runs.{key}: a baseline has one dataset and one task")
+        try:
+            how = self.pretraining(key)
+        except ValidationError as error:
+            raise ValueError(f"runs.{key}.override.{explain(error, Pretrain)}") from error
+        if how.stage is Granularity.CYCLE and run.cycles % how.stage_cycles:
+            raise ValueError(
+                f"runs.{key}.cycles is {run.cycles}; give a multiple of pretrain.stage_cycles, {how.stage_cycles}"
+            )
+
+
+def _merged(base: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
+    """`base` with `changes` laid over it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def load(path: Path) -> Params:
+    """Read and check a complete parameter file.
+
+    Raises:
+        InputError: one line naming file, key, value and what is allowed.
+    """
+    content = yamlfile.load(path)
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, Params)}") from error

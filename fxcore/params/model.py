@@ -1,0 +1,88 @@
+"""Sizes of the network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from fxcore.params.blocks import Block, Count, Positive, Probability, Sorted
+
+
+class Backbone(Block):
+    """The shared image encoder."""
+
+    name: str
+    """Any timm model that supports `features_only`, with stages at strides 4, 8, 16 and 32."""
+    arguments: Annotated[dict[str, int | float | bool | str | tuple[int, ...]], Sorted] = {}
+    """Passed to timm's `create_model`."""
+
+
+class Denoising(Block):
+    """Contrastive denoising queries (DINO, section 3.3)."""
+
+    queries: Annotated[int, Field(ge=0)] = 100
+    """Pairs of a positive and a negative query an image, spread over as many groups as fit; 0 turns denoising off."""
+    label_noise: Probability = 0.5
+    """Half of it is the chance that a query's label is drawn at random."""
+    box_noise: Positive = 1.0
+    """Largest shift of a positive query's corners, in half box sizes; negatives are shifted up to twice as far."""
+
+
+class Localization(Block):
+    """DINO: a shared deformable encoder, a decoder a dataset (Foundation X, figure 1)."""
+
+    width: Count = 256
+    """Channels of tokens and queries; a multiple of `heads` and of 8."""
+    heads: Count = 8
+    """Attention heads."""
+    points: Count = 4
+    """Sampling points for each head and level."""
+    encoder_layers: Count = 6
+    """Of the shared encoder."""
+    decoder_layers: Count = 6
+    """Of each dataset's decoder."""
+    feedforward: Count = 2048
+    """Hidden width of the feed-forward nets."""
+    queries: Count = 900
+    """Boxes predicted an image; at most the number of encoder tokens."""
+    labels: Count = 16
+    """Rows of the label embedding that denoising shares between datasets; at least the largest number of classes."""
+    tied_heads: bool = True
+    """Whether the head that predicts boxes also refines them (DINO); false for weights of the authors' code."""
+    denoising: Denoising = Denoising()
+    """Noisy queries made from ground truth, in training."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.width % self.heads or self.width % 8:
+            raise ValueError(f"width is {self.width}; give a multiple of 8 and of heads, {self.heads}")
+        return self
+
+
+class Segmentation(Block):
+    """UPerNet: a shared pyramid pooling module and feature pyramid, a head a dataset."""
+
+    bins: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 6)
+    """Grid sizes of the pyramid pooling module."""
+    width: Count = 128
+    """Channels of the feature pyramid."""
+    dropout: Probability = 0.1
+    """Of whole channels, after pyramid pooling."""
+
+
+class Model(Block):
+    """Sizes of the network; the same for all runs."""
+
+    image_size: Annotated[int, Field(ge=32)]
+    """Side of the square input in pixels, all tasks."""
+    mean: Probability = 0.5056
+    """Subtracted from intensities in 0..1."""
+    std: Positive = 0.252
+    """Divides intensities after the mean is subtracted."""
+    backbone: Backbone
+    """The shared image encoder."""
+    localization: Localization = Localization()
+    """Sizes of the localization branch."""
+    segmentation: Segmentation = Segmentation()
+    """Sizes of the segmentation branch."""

@@ -1,0 +1,104 @@
+"""How runs train."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fxcore.params.blocks import Block, Count, NonNegative, Positive, Probability, Sorted
+from fxcore.passes import Granularity, Task
+
+
+class Augmentation(Block):
+    """Random changes of a training image, in this order; boxes and masks follow the geometry."""
+
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Smallest area of a random crop, as a fraction of the image; 1 takes the whole image."""
+    flip: Probability = 0.0
+    """Chance of a mirrored image, where the dataset's `mirror` allows it."""
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest rotation, degrees either way."""
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest shift, as a fraction of the side."""
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest change of scale: factors from 1 - zoom to 1 + zoom."""
+    brightness: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Largest relative change of brightness."""
+    contrast: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Largest relative change of contrast."""
+
+
+class Rates(Block):
+    """Base learning rate of each parameter group (design table, Foundation X section 6)."""
+
+    backbone: Positive = 1e-5
+    """Backbone and its norms."""
+    classification_head: Positive = 1e-5
+    """Classification heads."""
+    encoder: Positive = 1e-4
+    """Input projections, level embedding, localization encoder."""
+    decoder: Positive = 1e-4
+    """Queries, proposal heads, localization decoders, prediction heads."""
+    segmentation_decoder: Positive = 1e-4
+    """Pyramid pooling and feature pyramid."""
+    segmentation_head: Positive = 1e-4
+    """Segmentation heads."""
+
+
+class LocalizationLoss(Block):
+    """DINO's criterion and matcher."""
+
+    focal_alpha: Probability = 0.25
+    """Weight of present classes in the focal loss and cost; absent ones have the rest."""
+    focal_gamma: NonNegative = 2.0
+    """Exponent that plays down what is already right."""
+    weight_class: NonNegative = 1.0
+    """Factor of the focal loss."""
+    weight_l1: NonNegative = 5.0
+    """Factor of the L1 distance of boxes in 0..1."""
+    weight_giou: NonNegative = 2.0
+    """Factor of 1 - GIoU."""
+    weight_proposals: NonNegative = 1.0
+    """Factor of the loss on the encoder's proposals; the authors' code has 0, which leaves the proposal heads untrained."""
+    cost_class: NonNegative = 2.0
+    """Factor of the class cost in matching."""
+    cost_l1: NonNegative = 5.0
+    """Factor of the L1 distance in matching."""
+    cost_giou: NonNegative = 2.0
+    """Factor of -GIoU in matching."""
+
+
+class Pretrain(Block):
+    """How a run trains; a run may replace single values under `override`."""
+
+    stage: Granularity = Granularity.CYCLE
+    """What one job executes; results do not depend on it."""
+    stage_cycles: Count = 1
+    """Cycles that one job executes where `stage` is `cycle`; a run's `cycles` are a multiple of it."""
+    lock: tuple[Task, ...] = (Task.LOCALIZATION, Task.SEGMENTATION)
+    """Tasks with a lock pass before the release pass."""
+    lock_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Part of the data that a lock pass sees."""
+    batch_size: Count
+    """Images an update."""
+    rates: Rates = Rates()
+    """Base learning rates."""
+    weight_decay: NonNegative = 1e-4
+    """AdamW's, of all parameters."""
+    warmup_updates: Annotated[int, Field(ge=0)] = 0
+    """Updates of linear warm-up before the cosine."""
+    clip: Annotated[dict[Task, Positive], Sorted] = {Task.LOCALIZATION: 0.1}
+    """Largest global gradient norm, for the tasks named."""
+    momentum: Probability | None = 0.80
+    """The teacher after each pass: momentum · teacher + (1 - momentum) · student; null trains without a teacher."""
+    consistency: Probability = 0.5
+    """Weight of the consistency terms; the task loss has the rest. Release passes only, and only with a teacher."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16` computes the network in mixed precision; losses and optimiser stay in fp32."""
+    dice_smooth: Positive = 1.0
+    """Added to numerator and denominator of the Dice loss."""
+    localization_loss: LocalizationLoss = LocalizationLoss()
+    """Weights of the localization criterion and matcher."""
+    augment: Annotated[dict[Task, Augmentation], Sorted] = {}
+    """Augmentation of each task; a task not named is trained on images as they are."""

@@ -1,0 +1,93 @@
+"""The command line and the outline of the work."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fxcore import cli, outline
+from fxcore.errors import InputError
+from fxcore.params import experiment
+from tests.conftest import PROJECT, TINY
+
+
+def _python(code):
+    return subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["fxcore", "fxcore.plan", "fxcore.cli", "fxcore.outline", "fxcore.report.table", "fxcore.evaluation.evaluate"],
+)
+def test_importing_what_needs_no_network_imports_no_torch(module):
+    ran = _python(f"import sys, {module}; sys.exit(bool({{'torch', 'timm', 'torchvision'}} & set(sys.modules)))")
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--params", str(TINY)]])
+def test_commands_for_people_import_no_torch(arguments):
+    code = f"import sys\nfrom fxcore import cli\ntry: cli.main({arguments})\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    assert _python(code).returncode == 0
+
+
+def test_plan_counts_passes_stages_updates_and_images(tmp_path, capsys):
+    file = tmp_path / "params.yaml"
+    file.write_text(TINY.read_text().replace("results-tiny", str(tmp_path / "results")))
+    assert cli.main(["plan", "--params", str(file)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    # a cycle: 3 updates; 1 and 3; 1 and 3, of 12 images in batches of 4 (as many masks as images are expected before the store is made)
+    assert rows[1] == ["foundation_x", "joint", "2", "5", "2", "1", "22", "88"]
+    assert rows[2] == ["example_a_localization", "baseline", "1", "1", "1", "1", "3", "12"]
+    assert rows[3] == ["all", "25", "100"]
+
+
+def test_plan_lists_every_pass_of_a_run(capsys):
+    assert cli.main(["plan", "--params", str(TINY), "--run", "foundation_x"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[1:6] for row in rows[1:4]] == [
+        ["classification", "release", "1", "1", "100"],
+        ["localization", "lock", "2", "1", "50"],
+        ["localization", "release", "3", "1", "100"],
+    ]
+    assert len(rows) == 1 + 10
+
+
+def test_unknown_sizes_are_said_and_not_guessed():
+    real = experiment.load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"results_root": "nowhere"})
+    text = outline.describe(real)
+    assert text.splitlines()[1].split()[-2:] == ["?", "?"]
+    assert "? is known once the dataset's store is made" in text
+
+
+def test_an_unknown_run_is_said():
+    with pytest.raises(InputError, match="--run other: no such run; known: foundation_x, example_a_localization"):
+        outline.describe(experiment.load(TINY), "other")
+
+
+def test_bad_input_is_one_line_in_terminal_and_log_and_exit_code_2(tmp_path, capsys):
+    log = tmp_path / "logs" / "x.log"
+    slice_ = '{"key": "a"}'
+    assert cli.main(["normalize", "a", "--params", slice_, "--results", str(tmp_path), "--log", str(log)]) == 2
+    line = "fxcore normalize: --params: store_size is missing; give a value (and 1 more)\n"
+    assert capsys.readouterr().err == line
+    assert log.read_text() == line
+
+
+def test_a_job_can_be_run_by_hand_from_a_parameter_file(tmp_path):
+    assert cli.main(["phantom", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
+    assert cli.main(["normalize", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
+    assert (tmp_path / "data/example_a/72/manifest.json").exists()
+
+
+def test_the_generated_reference_is_the_committed_one(tmp_path):
+    assert cli.main(["reference", "--out", str(tmp_path)]) == 0
+    for made in tmp_path.iterdir():
+        assert made.read_text() == (PROJECT / "docs/reference" / made.name).read_text(), (
+            "run `make reference` and commit"
+        )
+
+
+def test_every_field_of_the_parameters_is_explained():
+    page = (PROJECT / "docs/reference/parameters.md").read_text()
+    unexplained = [line for line in page.splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    assert unexplained == []

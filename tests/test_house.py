@@ -1,0 +1,66 @@
+"""The habits of the house, held by tests: linters, types, sizes, layers."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT
+
+BIN = Path(sys.executable).parent
+FILES = sorted(PROJECT.glob("fxcore/**/*.py"))
+LAYERS = ("data", "models", "training", "evaluation", "report")
+"""Each imports only from those before it; `phantom` stands beside `data`."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "workflow"],
+        ["mypy"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_linters_and_types(command):
+    ran = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=PROJECT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_files_and_functions_stay_small(path):
+    text = path.read_text()
+    assert text.count("\n") < 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_rule_files_stay_small():
+    for path in PROJECT.glob("workflow/rules/*.smk"):
+        assert path.read_text().count("\n") < 200
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_layer_imports_only_from_those_before_it(path):
+    layer = path.relative_to(PROJECT / "fxcore").parts[0]
+    if layer not in (*LAYERS, "phantom"):
+        pytest.skip("not in a layer")
+    allowed = LAYERS[: LAYERS.index(layer) + 1] if layer in LAYERS else ("data", "phantom")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fxcore."):
+            other = node.module.split(".")[1]
+            assert other not in (*LAYERS, "phantom") or other in allowed, node.module
+            assert other not in ("plan", "cli", "outline"), node.module
+
+
+def test_no_path_of_a_machine_and_no_registry_is_committed():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    words = ["/ho" + "me/", "/wo" + "rk/", "/ro" + "ot/", "py" + "pi.org", "index" + "-url"]
+    for name in filter(None, listed.split("\0")):
+        if not name.endswith((".png", ".pdf")) and (PROJECT / name).exists():
+            text = (PROJECT / name).read_text()
+            assert not [word for word in words if word in text], name

@@ -1,0 +1,59 @@
+"""Every command that the README and the how-to pages show is one that works."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT
+
+BIN = Path(sys.executable).parent
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
+COMMANDS = sorted(
+    {
+        (page.relative_to(PROJECT), line.strip())
+        for page in PAGES
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)
+        for line in block.splitlines()
+        if line.strip() and not line.strip().startswith("#")
+    }
+)
+
+
+def test_the_readme_is_short():
+    assert (PROJECT / "README.md").read_text().count("\n") < 120
+
+
+def test_there_are_commands_to_test():
+    assert (Path("README.md"), "make reproduce") in COMMANDS
+    assert (Path("README.md"), "make test") in COMMANDS
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda value: str(value))
+def test_a_command_of_the_docs(page, command):
+    words = shlex.split(command, comments=True)
+    while words and "=" in words[0] and not words[0].startswith("-"):
+        words.pop(0)  # a variable set for the command
+    program = words[0]
+    if program == "make":
+        run = ["make", "-n", *words[1:]]
+    elif program == "snakemake":
+        run = [str(BIN / "snakemake"), "-n", *words[1:]]
+    elif program == "fxcore":
+        run = [sys.executable, "-m", "fxcore", *words[1:]]
+    else:
+        assert program in {"git", "cp", "cd", "export"}, f"{page}: {command}"
+        return
+    if "my.yaml" in command:
+        pytest.skip("needs data of the reader's own")
+    ran = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target

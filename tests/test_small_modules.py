@@ -1,0 +1,142 @@
+"""Files, seeds, machine facts, source closures, progress."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fxcore import machine, progress, sources
+from fxcore.errors import InputError
+from fxcore.files import atomic, sha256, write_json
+from fxcore.seeding import derive
+from tests.conftest import PROJECT
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    with atomic(path) as part:
+        part.write_text("old")
+    with pytest.raises(RuntimeError), atomic(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [one.name for one in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_json_does_not_depend_on_key_order_and_refuses_what_is_no_number(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": {"d": 2, "c": 3}})
+    write_json(tmp_path / "b.json", {"a": {"c": 3, "d": 2}, "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "c.json", float("nan"))
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_sha256_of_a_known_text(tmp_path):
+    (tmp_path / "abc").write_text("abc")
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@given(
+    st.lists(st.one_of(st.integers(), st.text()), max_size=4), st.lists(st.one_of(st.integers(), st.text()), max_size=4)
+)
+def test_seeds_differ_exactly_when_names_do(first, second):
+    same = [(type(one), one) for one in first] == [(type(one), one) for one in second]
+    assert (derive(*first) == derive(*second)) == same
+    assert 0 <= derive(*first) < 2**63
+
+
+def test_seeds_are_the_same_in_every_process():
+    assert derive(42, "order", 0) == _in_another_process()
+
+
+def _in_another_process():
+    code = "from fxcore.seeding import derive; print(derive(42, 'order', 0))"
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    return int(ran.stdout)
+
+
+def test_where_native_data_lie(tmp_path, monkeypatch):
+    monkeypatch.delenv("FXCORE_NATIVE", raising=False)
+    here = machine.load(tmp_path / "local.yaml")
+    assert str(here.folder("nih14", None)) == "native/nih14"
+    assert str(here.folder("nih14", "../shared/nih")) == "../shared/nih"
+    (tmp_path / "local.yaml").write_text("native: /data\nthreads: 4\nworkers: 3\n")
+    assert str(machine.load(tmp_path / "local.yaml").folder("nih14", "NIH")) == "/data/NIH"
+    monkeypatch.setenv("FXCORE_NATIVE", "/elsewhere")
+    assert str(machine.load(tmp_path / "local.yaml").folder("nih14", None)) == "/elsewhere/nih14"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("native_root: /data\n", r"local\.yaml: native_root is not a parameter; did you mean native\?"),
+        ("threads: 0\n", r"local\.yaml: threads is 0; .*greater than or equal to 1"),
+        ("device: tpu\n", r"local\.yaml: device is 'tpu'; .*'auto', 'cpu' or 'cuda'"),
+        ("threads: 2\nworkers: 2\n", r"local\.yaml: workers is 2; leave the job at least one of its 2 threads"),
+    ],
+)
+def test_a_mistake_in_local_yaml_is_one_line(tmp_path, text, message):
+    (tmp_path / "local.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        machine.load(tmp_path / "local.yaml")
+
+
+def test_visible_gpus_are_counted_without_torch(monkeypatch):
+    for value, count in (("", 0), ("-1", 0), ("0", 1), ("2,3", 2)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        assert machine.gpus() == count
+
+
+def test_a_closure_holds_what_a_module_imports_and_nothing_else():
+    pretrain = sources.closure("fxcore.training.pretrain")
+    assert {"fxcore/training/loop.py", "fxcore/models/localization/matcher.py", "fxcore/data/store.py"} <= set(pretrain)
+    assert not [
+        path for path in pretrain if "evaluation" in path or "report" in path or "phantom" in path or "cli" in path
+    ]
+    table = sources.closure("fxcore.report.table")
+    assert not [path for path in table if "models" in path or "training" in path]
+    assert not [path for path in sources.closure("fxcore.data.normalize") if "adapters/" in path]
+
+
+def test_a_closure_is_what_python_really_imports():
+    code = (
+        "import sys, fxcore.training.pretrain\n"
+        "print('\\n'.join(sorted(m.__file__ for n, m in sys.modules.items() if n.partition('.')[0] == 'fxcore')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    imported = {str(os.path.relpath(line, PROJECT)) for line in ran.stdout.split()}
+    assert set(sources.closure("fxcore.training.pretrain")) == imported
+
+
+def test_a_module_that_is_not_ours_is_said():
+    with pytest.raises(ModuleNotFoundError, match=r"fxcore\.nothing is not a module of fxcore"):
+        sources.closure("fxcore.nothing")
+
+
+def test_progress_says_step_rate_and_time_left_but_not_too_often(monkeypatch, caplog):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO, logger="fxcore")
+    bar = progress.Progress("normalize nih14", 100, "images")
+    for _ in range(100):
+        now[0] += 1
+        bar.advance()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 10
+    assert lines[0] == "normalize nih14: 10 of 100 images, 1/s, 1 min 30 s left"
+    assert lines[-1] == "normalize nih14: 100 of 100 images, 1/s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4.4, "4 s"), (75, "1 min 15 s"), (3600, "1 h 0 min"), (12059, "3 h 20 min")]
+)
+def test_durations_as_a_reader_says_them(seconds, text):
+    assert progress.duration(seconds) == text
