@@ -32,7 +32,8 @@ def test_there_are_commands_to_test():
     assert (Path("README.md"), "make test") in COMMANDS
 
 
-@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda value: str(value))
+# A page may name the reader's own parameter file; that command cannot run here.
+@pytest.mark.parametrize(("page", "command"), [one for one in COMMANDS if "my.yaml" not in one[1]], ids=str)
 def test_a_command_of_the_docs(page, command):
     words = shlex.split(command, comments=True)
     while words and "=" in words[0] and not words[0].startswith("-"):
@@ -47,8 +48,6 @@ def test_a_command_of_the_docs(page, command):
     else:
         assert program in {"git", "cp", "cd", "export"}, f"{page}: {command}"
         return
-    if "my.yaml" in command:
-        pytest.skip("needs data of the reader's own")
     ran = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
