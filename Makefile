@@ -12,7 +12,7 @@ ifeq ($(origin VENV),file)
 ENVIRONMENT := $(STAMP)
 endif
 
-.PHONY: reproduce test lint reference environment
+.PHONY: reproduce test test-long lint reference environment
 .DELETE_ON_ERROR:
 
 reproduce: $(ENVIRONMENT)
@@ -20,6 +20,10 @@ reproduce: $(ENVIRONMENT)
 
 test: $(ENVIRONMENT)
 	$(BIN)/python -m pytest -m "not long"
+
+# What takes minutes each: the way through on real radiographs, where ../shared is there.
+test-long: $(ENVIRONMENT)
+	$(BIN)/python -m pytest -m long
 
 lint: $(ENVIRONMENT)
 	$(BIN)/ruff check .
@@ -34,9 +38,9 @@ reference: $(ENVIRONMENT)
 environment: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 .PHONY: reproduce test test-long lint"; exit 1; }
 	@echo "Making .venv from requirements.lock: downloads about 3 GB (PyTorch with CUDA libraries), takes 7 GB of disk and some minutes."
-	@echo "An environment that has PyTorch already: make ... VENV=/path"
+	@echo "An environment that has PyTorch already: make .PHONY: reproduce test test-long lint VENV=/path"
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -37,6 +37,11 @@ if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", machine.gpus())
 
 
+# What a killed job left is made again without asking: outputs are written whole, under their name, at the very end.
+if workflow.dag_settings:
+    workflow.dag_settings.force_incomplete = True
+
+
 wildcard_constraints:
     dataset="|".join(plan.params.datasets),
     run="|".join(plan.params.runs),

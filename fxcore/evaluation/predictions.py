@@ -29,14 +29,21 @@ BATCH = 32
 
 
 def predict(
-    model: FoundationX, store: Store, dataset: str, task: Task, split: Split, heads: Heads, detections: int
+    model: FoundationX,
+    store: Store,
+    dataset: str,
+    task: Task,
+    split: Split,
+    heads: Heads,
+    detections: int,
+    workers: int = 0,
 ) -> pd.DataFrame:
     """Predict every image of a split that is annotated for the task; `model` in evaluation mode, on its own device."""
     device = next(model.parameters()).device
     samples = Samples(store, task, heads, transforms.plain(model.sizes.image_size))
     tables = []
     with torch.inference_mode():
-        for batch in loader(samples, in_order(store.rows(task, split), BATCH), workers=0):
+        for batch in loader(samples, in_order(store.rows(task, split), BATCH), workers):
             images = transforms.normalise(batch.images.to(device), model.sizes)
             match task:
                 case Task.CLASSIFICATION:

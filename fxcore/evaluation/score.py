@@ -6,10 +6,9 @@ the branch whose state did best. Predictions of the chosen states are the only t
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,39 +30,86 @@ from fxcore.slices.evaluate import ScoreSlice
 from fxcore.slices.train import TrainSlice
 from fxcore.training import runtime
 from fxcore.training.loop import build
-from fxcore.training.state import TrainState, load
-
-log = logging.getLogger(__name__)
+from fxcore.training.state import load
 
 BRANCHES = ("student", "teacher")
-Cell = tuple[str, Task]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One branch of one state on the validation images of one dataset and task."""
+    """The validation metric of one branch of one state for one dataset and task; NaN where it is undefined."""
 
     stage: int
     branch: str
     dataset: str
     task: Task
     value: float
-    predictions: pd.DataFrame
+
+    @property
+    def rank(self) -> tuple[float, int, str]:
+        """Higher is better: by value, of equals the later stage; an undefined value is below all others."""
+        return (-math.inf if math.isnan(self.value) else self.value, self.stage, self.branch)
 
 
-def networks(state: TrainState, device: torch.device) -> Iterator[tuple[str, FoundationX]]:
-    """Student and, where there is one, teacher of a state, in evaluation mode."""
-    slice_ = TrainSlice.model_validate(state.provenance["params"])
-    for branch in BRANCHES:
-        if tensors := state.part(branch):
-            model = build(slice_)
-            model.load_state_dict(tensors)
-            yield branch, model.to(device).eval()
+def choose(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The best state of each dataset, task and branch."""
+    best: dict[tuple[str, Task, str], Candidate] = {}
+    for one in candidates:
+        cell = (one.dataset, one.task, one.branch)
+        best[cell] = max(best.get(cell, one), one, key=lambda candidate: candidate.rank)
+    return list(best.values())
 
 
-def best(candidates: Sequence[Candidate]) -> Candidate:
-    """The highest value; of equals the latest state, and where the metric is undefined the latest of all."""
-    return max(candidates, key=lambda one: (-math.inf if math.isnan(one.value) else one.value, one.stage, one.branch))
+class Scorer:
+    """Predicts with the states of one run."""
+
+    def __init__(self, slice_: ScoreSlice, stores: Mapping[str, Store], device: torch.device, workers: int) -> None:
+        self.slice, self.stores, self.device, self.workers = slice_, stores, device, workers
+
+    def networks(self, states: Sequence[Path]) -> Iterator[tuple[int, str, FoundationX]]:
+        """Stage, branch and network of each state, students before teachers, in evaluation mode.
+
+        Raises:
+            InputError: a state of another run.
+        """
+        progress = Progress(f"score {self.slice.run}", len(states), "states")
+        for path in states:
+            state = load(path)
+            trained = TrainSlice.model_validate(state.provenance["params"])
+            if trained.run != self.slice.run:
+                raise InputError(f"{path}: a state of run {trained.run}; expected {self.slice.run}")
+            for branch in BRANCHES:
+                if tensors := state.part(branch):
+                    model = build(trained)
+                    model.load_state_dict(tensors)
+                    yield state.provenance["stage"], branch, model.to(self.device).eval()
+            progress.advance()
+
+    def predict(self, model: FoundationX, name: str, task: Task, split: Split) -> pd.DataFrame:
+        """Predictions for the annotated images of a split."""
+        heads, detections = self.slice.heads[name], self.slice.detections
+        return predict(model, self.stores[name], name, task, split, heads, detections, self.workers)
+
+    def validate(self, states: Sequence[Path]) -> Iterator[Candidate]:
+        """Every branch of every state on the validation images of every dataset and task."""
+        metric, iou = {task: headline(task, self.slice.iou) for task in Task}, self.slice.iou
+        for stage, branch, model in self.networks(states):
+            for name, tasks in self.slice.visits:
+                for task in tasks:
+                    store, heads = self.stores[name], self.slice.heads[name]
+                    found = self.predict(model, name, task, Split.VAL)
+                    rows = store.rows(task, Split.VAL)
+                    statistics = metrics(task, found, store, heads, rows, iou, self.slice.detections)
+                    yield Candidate(stage, branch, name, task, statistics[metric[task]](np.ones(len(rows))))
+
+    def tables(self, states: Sequence[Path], chosen: Sequence[Candidate]) -> Iterator[pd.DataFrame]:
+        """Predictions of the chosen on validation and test."""
+        for stage, branch, model in self.networks(states):
+            for one in chosen:
+                if (one.stage, one.branch) == (stage, branch):
+                    for split in (Split.VAL, Split.TEST):
+                        found = self.predict(model, one.dataset, one.task, split)
+                        yield found.assign(dataset=one.dataset, task=str(one.task), branch=branch, split=str(split))
 
 
 def score(
@@ -78,101 +124,23 @@ def score(
     """Choose on validation, predict the test set with the chosen, and write both.
 
     Raises:
-        InputError: a state of another run or of other datasets.
+        InputError: a state of another run.
     """
     runtime.prepare(machine)
     with runtime.lease(gpus):
-        device = runtime.device(machine, gpus)
-        candidates = list(_validate(slice_, states, stores, device))
-        branches = [branch for branch in BRANCHES if any(one.branch == branch for one in candidates)]
-        cells = [(name, task) for name, tasks in slice_.visits for task in tasks]
-        chosen = {
-            (cell, branch): best(
-                [one for one in candidates if (one.dataset, one.task) == cell and one.branch == branch]
-            )
-            for cell in cells
-            for branch in branches
-        }
-        tables = [_labelled(one, Split.VAL, one.predictions) for one in chosen.values()]
-        tables += list(_test(slice_, states, stores, device, list(chosen.values())))
+        scorer = Scorer(slice_, stores, runtime.device(machine, gpus), machine.workers)
+        candidates = list(scorer.validate(states))
+        chosen = choose(candidates)
+        table = pd.concat(scorer.tables(states, chosen), ignore_index=True)
     with atomic(predictions) as part:
-        pd.concat(tables, ignore_index=True).to_parquet(part, index=False)
-    write_json(choice, provenance.describe(slice_) | _choices(slice_, candidates, chosen))
+        table.to_parquet(part, index=False)
+    write_json(choice, provenance.describe(slice_) | _choices(slice_.iou, candidates, chosen))
 
 
-def _validate(
-    slice_: ScoreSlice, states: Sequence[Path], stores: Mapping[str, Store], device: torch.device
-) -> Iterator[Candidate]:
-    progress = Progress(f"score {slice_.run}: validation", len(states), "states")
-    for path in states:
-        state = _state(slice_, path)
-        for branch, model in networks(state, device):
-            for name, tasks in slice_.visits:
-                for task in tasks:
-                    store, heads = stores[name], slice_.heads[name]
-                    found = predict(model, store, name, task, Split.VAL, heads, slice_.detections)
-                    rows = store.rows(task, Split.VAL)
-                    statistic = metrics(task, found, store, heads, rows, slice_.iou, slice_.detections)[
-                        headline(task, slice_.iou)
-                    ]
-                    yield Candidate(
-                        int(state.provenance["stage"]), branch, name, task, statistic(np.ones(len(rows))), found
-                    )
-        progress.advance()
-
-
-def _test(
-    slice_: ScoreSlice,
-    states: Sequence[Path],
-    stores: Mapping[str, Store],
-    device: torch.device,
-    chosen: Sequence[Candidate],
-) -> Iterator[pd.DataFrame]:
-    for path in states:
-        state = _state(slice_, path)
-        for branch, model in networks(state, device):
-            for one in chosen:
-                if (one.stage, one.branch) == (state.provenance["stage"], branch):
-                    found = predict(
-                        model,
-                        stores[one.dataset],
-                        one.dataset,
-                        one.task,
-                        Split.TEST,
-                        slice_.heads[one.dataset],
-                        slice_.detections,
-                    )
-                    yield _labelled(one, Split.TEST, found)
-
-
-def _state(slice_: ScoreSlice, path: Path) -> TrainState:
-    state = load(path)
-    if state.provenance["params"]["run"] != slice_.run:
-        raise InputError(f"{path}: a state of run {state.provenance['params']['run']}; expected {slice_.run}")
-    return state
-
-
-def _labelled(one: Candidate, split: Split, found: pd.DataFrame) -> pd.DataFrame:
-    return found.assign(dataset=one.dataset, task=str(one.task), branch=one.branch, split=str(split))
-
-
-def _choices(
-    slice_: ScoreSlice, candidates: Sequence[Candidate], chosen: Mapping[tuple[Cell, str], Candidate]
-) -> dict[str, object]:
-    of_cell: dict[str, dict[str, dict[str, object]]] = {}
-    for name, task in dict.fromkeys(cell for cell, _ in chosen):
-        mine = {branch: one for (cell, branch), one in chosen.items() if cell == (name, task)}
-        of_cell.setdefault(name, {})[str(task)] = {"choice": best(list(mine.values())).branch} | {
-            branch: one.stage for branch, one in mine.items()
-        }
-    rows = [
-        {
-            "stage": one.stage,
-            "branch": one.branch,
-            "dataset": one.dataset,
-            "task": str(one.task),
-            "value": None if math.isnan(one.value) else one.value,
-        }
-        for one in candidates
-    ]
-    return {"metric": {str(task): headline(task, slice_.iou) for task in Task}, "candidates": rows, "chosen": of_cell}
+def _choices(iou: float, candidates: Sequence[Candidate], chosen: Sequence[Candidate]) -> dict[str, object]:
+    cells: dict[str, dict[str, dict[str, int | str]]] = {}
+    for one in sorted(chosen, key=lambda candidate: candidate.rank):
+        cell = cells.setdefault(one.dataset, {}).setdefault(str(one.task), {})
+        cell |= {one.branch: one.stage, "choice": one.branch}  # the best comes last
+    rows = [asdict(one) | {"value": None if math.isnan(one.value) else one.value} for one in candidates]
+    return {"metric": {str(task): headline(task, iou) for task in Task}, "candidates": rows, "chosen": cells}
