@@ -38,9 +38,9 @@ reference: $(ENVIRONMENT)
 environment: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 .PHONY: reproduce test test-long lint"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Making .venv from requirements.lock: downloads about 3 GB (PyTorch with CUDA libraries), takes 7 GB of disk and some minutes."
-	@echo "An environment that has PyTorch already: make .PHONY: reproduce test test-long lint VENV=/path"
+	@echo "An environment that has PyTorch already: make ... VENV=/path"
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
