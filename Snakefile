@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -19,18 +20,19 @@ envvars:
 
 from fxcore import machine, sources
 from fxcore.errors import InputError
+from fxcore.failures import failures
 from fxcore.paths import STORE_FILES
 from fxcore.plan import PHASES, Plan
 
 phase = config.get("phase")
 try:
-    plan = Plan.load(config.get("params", "params.yaml"))
-    targets = plan.targets(phase)
+    plan, targets = Plan.of(config)
 except InputError as error:
     sys.stderr.write(f"{error}\n")
     raise SystemExit(2) from None
 
 RESULTS = str(plan.results)
+STARTED = time.time()
 
 # Snakemake ignores `gpu` in local runs unless it has a limit (docs/explanation/architecture.md).
 if "gpu" not in workflow.global_resources:
@@ -61,3 +63,7 @@ for name in PHASES:
     if phase in (None, name):
 
         include: f"workflow/rules/{name}.smk"
+
+
+onerror:
+    sys.stderr.write(failures(plan.results / "logs", STARTED))

@@ -1,3 +1,3 @@
-"""fxcore: Foundation X and the CXR-LT 2024 study, rebuilt by one command."""
+"""fxcore: the Foundation X study, rebuilt by one command."""
 
 __version__ = "0.1.0"

@@ -22,7 +22,7 @@ from fxcore.slices import make
 from fxcore.slices.data import PhantomSlice, StoreSlice
 from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
 from fxcore.slices.make import Slice
-from fxcore.slices.report import ReportSlice
+from fxcore.slices.report import FigureSlice, TableSlice
 from fxcore.slices.train import TrainSlice
 
 log = logging.getLogger(__name__)
@@ -121,18 +121,18 @@ def table(arguments: Arguments) -> None:
     from fxcore.report.results import Results
     from fxcore.report.table import TABLES
 
-    slice_ = _slice(arguments, ReportSlice, make.report_slice)
+    slice_ = _slice(arguments, TableSlice, make.table_slice)
     made = TABLES[arguments.table](Results(arguments.results, slice_))
     render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in ("csv", "md", "tex")))
 
 
 def figure(arguments: Arguments) -> None:
     """Write one figure."""
-    from fxcore.report.figure import FIGURES, write
+    from fxcore.report.figure import panels, write
     from fxcore.report.results import Results
 
-    slice_ = _slice(arguments, ReportSlice, make.report_slice)
-    made = FIGURES[arguments.figure](Results(arguments.results, slice_))
+    slice_ = _slice(arguments, FigureSlice, make.figure_slice)
+    made = panels(Results(arguments.results, slice_), arguments.figure, slice_.report)
     write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in ("png", "pdf")))
 
 

@@ -60,8 +60,8 @@ class Pass:
 
     @property
     def name(self) -> str:
-        """For logs: cycle, dataset, task and mode."""
-        return f"c{self.cycle:03d}-{self.dataset}-{self.task}-{self.mode}"
+        """For logs: cycle (counted from 1), dataset, task and mode."""
+        return f"c{self.cycle + 1:03d}-{self.dataset}-{self.task}-{self.mode}"
 
     def updates(self, images: int, batch_size: int) -> int:
         """Optimiser steps of this pass over `images` annotated training images; incomplete batches are dropped, one update is the least."""

@@ -6,6 +6,7 @@ Methods that take wildcards are Snakemake input and params functions.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params, load
 from fxcore.passes import Stage
-from fxcore.slices.make import evaluate_slice, phantom_slice, report_slice, score_slice, store_slice, train_slice
+from fxcore.slices.make import (
+    evaluate_slice,
+    figure_slice,
+    phantom_slice,
+    score_slice,
+    store_slice,
+    table_slice,
+    train_slice,
+)
 from fxcore.slices.train import run_stages
 
 PHASES = ("data", "train", "evaluate", "report")
@@ -33,6 +42,18 @@ class Plan:
     machine: Machine
 
     @classmethod
+    def of(cls, config: Mapping[str, str]) -> tuple[Plan, list[str]]:
+        """The plan and the targets that Snakemake's `--config params=FILE phase=PHASE` asks for.
+
+        Raises:
+            InputError: one line naming what is wrong and what to do.
+        """
+        if unknown := [key for key in config if key not in ("params", "phase")]:
+            raise InputError(f"--config {unknown[0]}=…: no such setting; known: params, phase")
+        plan = cls.load(config.get("params", "params.yaml"))
+        return plan, plan.targets(config.get("phase"))
+
+    @classmethod
     def load(cls, file: str = "params.yaml") -> Plan:
         """Read and check the parameters, the machine's facts, and that native data are there where a store still needs them.
 
@@ -45,7 +66,7 @@ class Plan:
                 for path in plan.native(key):
                     if not Path(path).is_file():
                         raise InputError(
-                            f"datasets.{key}: no file {path}; put the dataset there, correct datasets.{key}.folder,"
+                            f"datasets.{key}: no file {path}; put it there, correct the file names or the folder of datasets.{key},"
                             " or say where native data lie with FXCORE_NATIVE or local.yaml"
                         )
         return plan
@@ -166,9 +187,13 @@ class Plan:
         """For `evaluate`."""
         return evaluate_slice(self.params, wildcards.run).canonical()
 
-    def report_slice(self, _: Wildcards) -> str:
-        """For `table` and `figure`."""
-        return report_slice(self.params).canonical()
+    def table_slice(self, _: Wildcards) -> str:
+        """For `table`."""
+        return table_slice(self.params).canonical()
+
+    def figure_slice(self, _: Wildcards) -> str:
+        """For `figure`."""
+        return figure_slice(self.params).canonical()
 
     # Resources
 

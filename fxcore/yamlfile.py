@@ -65,5 +65,7 @@ def load(path: Path) -> dict[str, Any]:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise InputError(f"{path}, line {line}: {error.problem}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a mapping of parameters, found {type(content).__name__}")
+        raise InputError(
+            f"{path}: expected a mapping of parameters, found {'nothing' if content is None else type(content).__name__}"
+        )
     return content

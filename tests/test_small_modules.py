@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fxcore import machine, progress, sources
 from fxcore.errors import InputError
-from fxcore.files import atomic, sha256, write_json
+from fxcore.failures import failures
+from fxcore.files import atomic, atomic_folder, sha256, write_json
 from fxcore.seeding import derive
 from tests.conftest import PROJECT
 
@@ -25,6 +26,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert [one.name for one in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with atomic_folder(tmp_path / "made") as part:
+        (part / "a").touch()
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "made") as part:
+        (part / "b").touch()
+        raise RuntimeError
+    assert [one.name for one in tmp_path.rglob("*")] == ["made", "a"]
 
 
 def test_json_does_not_depend_on_key_order_and_refuses_what_is_no_number(tmp_path):
@@ -140,3 +150,22 @@ def test_progress_says_step_rate_and_time_left_but_not_too_often(monkeypatch, ca
 )
 def test_durations_as_a_reader_says_them(seconds, text):
     assert progress.duration(seconds) == text
+
+
+def test_what_went_wrong_is_said_once_more_and_old_failures_are_not(tmp_path):
+    (tmp_path / "normalize").mkdir()
+    old, new, fine = (tmp_path / "normalize" / name for name in ("old.log", "new.log", "fine.log"))
+    old.write_text("fxcore normalize: an old mistake\n")
+    os.utime(old, (100, 100))
+    new.write_text("12:00:00 reading\nfxcore normalize: index.csv, row 4: wrong\n")
+    fine.write_text("12:00:00 done\n")
+    assert failures(tmp_path, since=200) == "\nWhat went wrong:\n  fxcore normalize: index.csv, row 4: wrong\n"
+    assert failures(tmp_path, since=new.stat().st_mtime + 10) == ""
+
+
+def test_files_have_the_mode_of_any_other_file(tmp_path):
+    (tmp_path / "plain").touch()
+    with atomic(tmp_path / "made") as part:
+        part.write_text("x")
+        part.chmod(0o600)  # as safetensors leaves its files
+    assert (tmp_path / "made").stat().st_mode == (tmp_path / "plain").stat().st_mode

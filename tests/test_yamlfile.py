@@ -67,7 +67,7 @@ def test_any_integer_stays_one(value):
         ("runs:\n  x: {}\n  x: {}\n", "line 3: x is given twice"),
         ("a: [1, 2\nb: 3\n", "line 2"),
         ("- 1\n- 2\n", "expected a mapping of parameters, found list"),
-        ("", "expected a mapping of parameters, found NoneType"),
+        ("", "expected a mapping of parameters, found nothing"),
     ],
 )
 def test_bad_files_are_one_line_with_the_place(tmp_path, text, message):

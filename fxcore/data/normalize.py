@@ -88,13 +88,20 @@ def _decode(records: Sequence[Record], classes: tuple[str, ...], side: int, thre
 def _pixels(record: Record, classes: tuple[str, ...], side: int) -> Pixels:
     image = images.read(record.file, record.where)
     height, width = image.shape
+    for stated in record.stated:
+        if (stated.width, stated.height) != (width, height):
+            raise InputError(
+                f"{stated.where}: says {stated.width} × {stated.height} pixels; the picture {record.image} has"
+                f" {width} × {height}; annotate the picture at its own size"
+            )
     for box in record.boxes or ():
         left, top, across, down = box.xywh
         if not (across > 0 and down > 0):
             raise InputError(f"{box.where}: box {list(box.xywh)} has no area; correct or remove it")
         if min(left, top) < -_OVERHANG or left + across > width + _OVERHANG or top + down > height + _OVERHANG:
             raise InputError(
-                f"{box.where}: box {list(box.xywh)} (left, top, width, height) leaves the image {record.image} of {width} × {height} pixels"
+                f"{box.where}: box {list(box.xywh)} (left, top, width, height) leaves the image {record.image}"
+                f" of {width} × {height} pixels; correct it"
             )
     masks = None
     if record.masks is not None:
@@ -208,6 +215,9 @@ def manifest(
         "images": _by_split(split),
         "patients": _by_split(table.drop_duplicates("patient")["split"]),
         "annotated": {task: _by_split(split[table[has[task]]]) for task in dataset.tasks},
+        "annotated_patients": {
+            task: _by_split(table[table[has[task]]].drop_duplicates("patient")["split"]) for task in dataset.tasks
+        },
         "boxes": _by_split(split.iloc[tables["boxes"]["row"]]),
         "positives": positives,
     }

@@ -39,11 +39,21 @@ class Mask:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """The size of an image in pixels as an annotation file states it."""
+
+    width: int
+    height: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One image and what is known of it; an annotation that is None is unknown, an empty one says that nothing is there.
 
     `image` is unique in its dataset; `patient` is the image itself where the release names none; images of one `group`
-    must never be divided between training and test, across all datasets. `where` is the file and row it was read from.
+    must never be divided between training and test, across all datasets. `where` is the file and row it was read from;
+    `stated` sizes must be those of the picture.
     """
 
     image: str
@@ -55,3 +65,4 @@ class Record:
     boxes: tuple[Box, ...] | None
     masks: tuple[Mask, ...] | None
     where: str
+    stated: tuple[Stated, ...] = ()

@@ -51,7 +51,15 @@ class Params(Block):
                 f"store_size is {self.store_size}, below model.image_size {self.model.image_size}; stored images must not be upsampled"
             )
         for key, run in self.runs.items():
-            self._check_run(key, run)
+            for name, tasks in run.visits.items():
+                self._check_visit(key, name, tasks)
+            if run.role == "baseline" and sum(map(len, run.visits.values())) != 1:
+                raise ValueError(f"runs.{key}: a baseline has one dataset and one task")
+            try:
+                how = self.pretraining(key)
+            except ValidationError as error:
+                raise ValueError(f"runs.{key}.override.{explain(error, Pretrain)}") from error
+            self._check_training(key, run, how)
         joint = [key for key, run in self.runs.items() if run.role == "joint"]
         if len(joint) != 1:
             raise ValueError(
@@ -64,31 +72,39 @@ class Params(Block):
             raise ValueError(f"runs: {' and '.join(twice)} are baselines of one dataset and task; keep one")
         return self
 
-    def _check_run(self, key: str, run: Run) -> None:
-        for name, tasks in run.visits.items():
-            if name not in self.datasets:
-                raise ValueError(f"runs.{key}.visits.{name}: no such dataset; {nearest(name, self.datasets)}")
-            for task in tasks:
-                if task not in self.datasets[name].tasks:
-                    raise ValueError(
-                        f"runs.{key}.visits.{name}: the dataset has no {task}; it has {', '.join(self.datasets[name].tasks)}"
-                    )
-                if (
-                    task is Task.LOCALIZATION
-                    and len(self.datasets[name].classes(task)) > self.model.localization.labels
-                ):
-                    raise ValueError(
-                        f"model.localization.labels is {self.model.localization.labels}, fewer than the localization classes of {name}"
-                    )
-        if run.role == "baseline" and sum(map(len, run.visits.values())) != 1:
-            raise ValueError(f"runs.{key}: a baseline has one dataset and one task")
-        try:
-            how = self.pretraining(key)
-        except ValidationError as error:
-            raise ValueError(f"runs.{key}.override.{explain(error, Pretrain)}") from error
+    def _check_visit(self, key: str, name: str, tasks: tuple[Task, ...]) -> None:
+        place = f"runs.{key}.visits.{name}"
+        if name not in self.datasets:
+            raise ValueError(f"{place}: no such dataset; {nearest(name, self.datasets)}")
+        has = self.datasets[name].tasks
+        if lacking := [task for task in tasks if task not in has]:
+            raise ValueError(f"{place}: the dataset has no {lacking[0]}; it has {', '.join(has)}")
+        if Task.LOCALIZATION in tasks:
+            sizes, tokens = self.model.localization, self.model.tokens
+            if len(self.datasets[name].classes(Task.LOCALIZATION)) > sizes.labels:
+                raise ValueError(
+                    f"model.localization.labels is {sizes.labels}, fewer than the localization classes of {name}"
+                )
+            if sizes.queries > tokens:
+                raise ValueError(
+                    f"model.localization.queries is {sizes.queries}, more than the {tokens} encoder tokens of"
+                    f" model.image_size {self.model.image_size}; give fewer queries or larger images"
+                )
+
+    def _check_training(self, key: str, run: Run, how: Pretrain) -> None:
+        if run.cycles > run.horizon_cycles:
+            raise ValueError(
+                f"runs.{key}.cycles is {run.cycles}, above horizon_cycles {run.horizon_cycles}; the learning rate would"
+                " be zero for the rest; give a longer horizon (which trains the run anew)"
+            )
         if how.stage is Granularity.CYCLE and run.cycles % how.stage_cycles:
             raise ValueError(
                 f"runs.{key}.cycles is {run.cycles}; give a multiple of pretrain.stage_cycles, {how.stage_cycles}"
+            )
+        if how.batch_size == 1 and any(Task.SEGMENTATION in tasks for tasks in run.visits.values()):
+            raise ValueError(
+                f"pretrain.batch_size is 1, but runs.{key} trains segmentation, which normalises over the batch;"
+                " give 2 or more"
             )
 
 

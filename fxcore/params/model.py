@@ -86,3 +86,9 @@ class Model(Block):
     """Sizes of the localization branch."""
     segmentation: Segmentation = Segmentation()
     """Sizes of the segmentation branch."""
+
+    @property
+    def tokens(self) -> int:
+        """Encoder tokens of an image: maps of strides 8, 16 and 32, and one of half the side of the last."""
+        sides = [-(-self.image_size // stride) for stride in (8, 16, 32)]
+        return sum(side**2 for side in (*sides, -(-sides[-1] // 2)))

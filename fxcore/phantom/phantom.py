@@ -19,6 +19,7 @@ from skimage.filters import gaussian
 
 from fxcore.data import rle
 from fxcore.errors import InputError
+from fxcore.files import atomic_folder
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
@@ -102,20 +103,23 @@ def write(slice_: PhantomSlice, folder: Path) -> None:
             raise InputError(
                 f"datasets.{slice_.key}.{task}.classes: {unknown[0]} cannot be drawn; known: {', '.join(DRAWN[task])}"
             )
+    with atomic_folder(folder) as part:
+        _write(slice_, part)
+
+
+def _write(slice_: PhantomSlice, folder: Path) -> None:
+    dataset, columns = slice_.dataset, slice_.dataset.columns
     splits = [split for split in Split for _ in range((dataset.phantom or {})[split])]
     progress = Progress(f"phantom {slice_.key}", len(splits), "images")
     rows: list[dict[str, object]] = []
-    coco: dict[Task, dict[str, list[Any]]] = {
-        task: _empty(dataset, task) for task in dataset.tasks if task is not Task.CLASSIFICATION
-    }
-    (folder / "images").mkdir(parents=True, exist_ok=True)
+    coco = {task: _empty(dataset, task) for task in dataset.tasks if task is not Task.CLASSIFICATION}
+    (folder / "images").mkdir()
     for number, split in enumerate(splits):
         picture = draw(np.random.Generator(np.random.PCG64(derive(slice_.seed, "phantom", slice_.key, number))))
         name = f"images/{number:05d}.png"
         Image.fromarray(picture.pixels).save(folder / name)
-        labels = {label: picture.present[label] for label in dataset.classes(Task.CLASSIFICATION)}
-        columns = dataset.columns
         patient = {columns.patient: f"p{number:05d}"} if columns.patient else {}
+        labels = {label: picture.present[label] for label in dataset.classes(Task.CLASSIFICATION)}
         rows.append({columns.file: name, **patient, columns.split: str(split), **labels})
         for task, content in coco.items():
             if task is Task.LOCALIZATION or number % 4 < MASKED:

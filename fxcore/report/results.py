@@ -12,14 +12,14 @@ import pandas as pd
 from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.params.report import Run
-from fxcore.slices.report import ReportSlice
+from fxcore.slices.report import TableSlice
 from fxcore.slices.train import run_stages
 
 
 class Results:
     """Artifacts of one experiment."""
 
-    def __init__(self, root: Path, slice_: ReportSlice) -> None:
+    def __init__(self, root: Path, slice_: TableSlice) -> None:
         self.root, self.slice = root, slice_
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fxcore.evaluation.headline import headline
@@ -40,7 +40,7 @@ def table1_datasets(results: Results) -> Table:
                     "task": str(task),
                     "classes": len(dataset.classes(task)),
                     **{str(split): manifest["annotated"][task][split] for split in Split},
-                    **{f"patients_{split}": manifest["patients"][split] for split in Split},
+                    **{f"patients_{split}": manifest["annotated_patients"][task][split] for split in Split},
                 }
             )
     header = (
@@ -61,7 +61,7 @@ def table1_datasets(results: Results) -> Table:
         for one in records
     ]
     caption = (
-        f"{results.kind(results.slice.datasets)} Images annotated for each task;"
+        f"{results.kind(results.slice.datasets)} Images annotated for each task, and the patients they are of;"
         " an image without an annotation is unknown to that task, not negative."
     )
     return Table("Table 1. Datasets and heads", caption, records, header, rows)
@@ -84,7 +84,8 @@ def table2_schedule(results: Results) -> Table:
         for one in records
     ]
     caption = (
-        f"{run.title}: one of {run.cycles} cycles. Everything not named under “trains” is frozen."
+        f"{run.title}: one of {run.cycles} cycles. Everything not named under “trains” is frozen. A pass takes whole batches"
+        f" of {how.batch_size} images; an incomplete last one is dropped."
         f" After each pass the teacher moves towards the student{'' if how.momentum is None else f' (momentum {how.momentum})'}."
     )
     return Table("Table 2. Lock-release schedule", caption, records, header, rows)
@@ -108,71 +109,53 @@ def _pass_record(results: Results, one: Pass, batch_size: int) -> dict[str, obje
 
 def table3_pretraining(results: Results) -> Table:
     """Single-task baselines beside the joint model, for each dataset and task (Table 3 of the paper)."""
-    name, run = results.joint
-    joint, seen = results.metrics(name), results.images_seen(name)
-    records: list[dict[str, object]] = []
-    for key, tasks in run.order:
-        for task in tasks:
-            metric = headline(task, results.slice.evaluate.iou)
-            baseline = results.baseline(key, task)
-            columns = {
-                "baseline": (results.metrics(baseline)[key][task] if baseline else None, "choice"),
-                **{column: (joint[key][task], column) for column in ("teacher", "student", "choice")},
-            }
-            records.append(
-                {
-                    "dataset": results.slice.datasets[key].title,
-                    "key": key,
-                    "task": str(task),
-                    "metric": metric,
-                    **{
-                        field: value
-                        for column, (cell, branch) in columns.items()
-                        for field, value in _numbers(column, cell, branch, metric).items()
-                    },
-                    "test_images": joint[key][task][joint[key][task]["choice"]]["images"],
-                    "images_seen_baseline": results.images_seen(baseline)[key, str(task)] if baseline else None,
-                    "images_seen_joint": seen[key, str(task)],
-                    "note": _note(joint[key][task], metric),
-                }
-            )
-    header = (
-        "dataset",
-        "task",
-        "metric",
-        "baseline",
-        f"{run.title} (teacher)",
-        "Δ",
-        "student",
-        "choice",
-        "images seen (baseline, joint)",
-        "note",
-    )
-    rows = [_table3_row(one) for one in records]
+    _, run = results.joint
+    records = [_table3_record(results, key, task) for key, tasks in run.order for task in tasks]
+    header = ["dataset", "task", "metric", "baseline", f"{run.title} (teacher)", "Δ", "student", "choice"]
+    header += ["test images (patients)", "images seen (baseline, joint)", "note"]
     caption = (
         f"{results.kind(dataset for dataset, _ in run.order)} Test split, percent, with"
         f" {100 * results.slice.evaluate.confidence:.0f} % bootstrap intervals over patients; one seed. The state of each"
         " branch was chosen on validation, for each dataset and task; “choice” is the branch that did best there."
-        " Δ is teacher minus baseline. A baseline is a single-task run."
+        " Δ is teacher minus baseline. A baseline is a single-task run. Intervals over few patients say little."
     )
-    return Table("Table 3. Pretraining", caption, records, header, rows)
+    return Table("Table 3. Pretraining", caption, records, header, [_table3_row(one) for one in records])
 
 
-def _numbers(column: str, cell: dict[str, Any] | None, branch: str, metric: str) -> dict[str, float | None]:
-    """A column's value and interval in percent; None where there is none."""
-    of_branch = (cell or {}).get((cell or {}).get("choice", "") if branch == "choice" else branch)
-    found = of_branch[metric] if of_branch else {}
-    percent = {
-        field: None if found.get(field) is None else round(100 * found[field], 2) for field in ("value", "low", "high")
+def _table3_record(results: Results, key: str, task: Task) -> dict[str, object]:
+    name, _ = results.joint
+    baseline = results.baseline(key, task)
+    joint = results.metrics(name)[key][task]
+    alone = results.metrics(baseline)[key][task] if baseline else {}
+    metric = headline(task, results.slice.evaluate.iou)
+    chosen = joint[joint["choice"]]
+    return {
+        "dataset": results.slice.datasets[key].title,
+        "key": key,
+        "task": str(task),
+        "metric": metric,
+        **_numbers("baseline", alone, "choice", metric),
+        **_numbers("teacher", joint, "teacher", metric),
+        **_numbers("student", joint, "student", metric),
+        **_numbers("choice", joint, "choice", metric),
+        "test_images": chosen["images"],
+        "test_patients": chosen["patients"],
+        "images_seen_baseline": results.images_seen(baseline)[key, str(task)] if baseline else None,
+        "images_seen_joint": results.images_seen(name)[key, str(task)],
+        "note": _note(chosen[metric]["undefined"]),
     }
-    return {column: percent["value"], f"{column}_low": percent["low"], f"{column}_high": percent["high"]}
 
 
-def _note(cell: dict[str, Any], metric: str) -> str:
-    found = cell[cell["choice"]][metric]
-    if not found["undefined"]:
-        return ""
-    return f"no positives, or no negatives, in test: {', '.join(found['undefined'])}"
+def _numbers(column: str, cell: Mapping[str, Any], branch: str, metric: str) -> dict[str, float | None]:
+    """A column's value and interval in percent; None where there is none."""
+    found = cell.get(cell.get("choice", "") if branch == "choice" else branch, {}).get(metric, {})
+    numbers = {"": found.get("value"), "_low": found.get("low"), "_high": found.get("high")}
+    return {f"{column}{end}": None if number is None else round(100 * number, 2) for end, number in numbers.items()}
+
+
+def _note(undefined: Sequence[str]) -> str:
+    """Why classes are missing from a mean."""
+    return f"no positives, or no negatives, in test: {', '.join(undefined)}" if undefined else ""
 
 
 def _cell(one: dict[str, object], column: str) -> str:
@@ -183,15 +166,22 @@ def _cell(one: dict[str, object], column: str) -> str:
 
 
 def _table3_row(one: dict[str, object]) -> tuple[str, ...]:
-    teacher, baseline = one["teacher"], one["baseline"]
+    teacher, baseline, metric = one["teacher"], one["baseline"], str(one["metric"])
     delta = f"{teacher - baseline:+.1f}" if isinstance(teacher, float) and isinstance(baseline, float) else "–"
-    seen = ", ".join(
-        "–" if one[f"images_seen_{who}"] is None else f"{one[f'images_seen_{who}']:,}" for who in ("baseline", "joint")
+    seen = (one["images_seen_baseline"], one["images_seen_joint"])
+    return (
+        str(one["dataset"]),
+        str(one["task"]),
+        METRICS.get(metric, metric.replace("map", "mAP")),
+        _cell(one, "baseline"),
+        _cell(one, "teacher"),
+        delta,
+        _cell(one, "student"),
+        _cell(one, "choice"),
+        f"{one['test_images']:,} ({one['test_patients']:,})",
+        ", ".join("–" if number is None else f"{number:,}" for number in seen),
+        str(one["note"]),
     )
-    metric = str(one["metric"])
-    name = METRICS.get(metric, metric.replace("map", "mAP"))
-    middle = (_cell(one, "baseline"), _cell(one, "teacher"), delta, _cell(one, "student"), _cell(one, "choice"))
-    return (str(one["dataset"]), str(one["task"]), name, *middle, seen, str(one["note"]))
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {

@@ -13,7 +13,7 @@ from fxcore.params.datasets import Dataset, Labels
 from fxcore.params.experiment import Params
 from fxcore.slices.data import Heads, PhantomSlice, StoreSlice
 from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
-from fxcore.slices.report import ReportSlice
+from fxcore.slices.report import FigureSlice, TableSlice
 from fxcore.slices.train import TrainSlice
 
 Slice = TypeVar("Slice", bound=Block)
@@ -78,12 +78,21 @@ def evaluate_slice(params: Params, run: str) -> EvaluateSlice:
     )
 
 
-def report_slice(params: Params) -> ReportSlice:
-    """The slice of all tables and figures."""
-    pretrain = {run: params.pretraining(run) for run in params.runs}
-    return ReportSlice(
-        **params.model_dump(include={"seed", "store_size", "datasets", "runs", "evaluate", "report"}), pretrain=pretrain
+def table_slice(params: Params) -> TableSlice:
+    """The slice of all tables."""
+    return TableSlice(
+        seed=params.seed,
+        store_size=params.store_size,
+        datasets=params.datasets,
+        runs=params.runs,
+        pretrain={run: params.pretraining(run) for run in params.runs},
+        evaluate=params.evaluate,
     )
+
+
+def figure_slice(params: Params) -> FigureSlice:
+    """The slice of all figures."""
+    return FigureSlice(**dict(table_slice(params)), report=params.report)
 
 
 def parse(kind: type[Slice], text: str) -> Slice:

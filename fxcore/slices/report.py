@@ -8,8 +8,8 @@ from fxcore.params.report import Evaluate, Report, Run
 from fxcore.params.training import Pretrain
 
 
-class ReportSlice(Block):
-    """For `table` and `figure`: what captions, rows and columns say; `pretrain` of each run."""
+class TableSlice(Block):
+    """For `table`: what captions, rows and columns say; `pretrain` of each run."""
 
     seed: int
     store_size: int
@@ -17,4 +17,9 @@ class ReportSlice(Block):
     runs: dict[str, Run]
     pretrain: dict[str, Pretrain]
     evaluate: Evaluate
+
+
+class FigureSlice(TableSlice):
+    """For `figure`: also how pictures are drawn."""
+
     report: Report

@@ -80,7 +80,7 @@ class Trainer:
         return loader(Samples(store, one.task, heads, transform), order, self.workers, pin=self.device.type == "cuda")
 
     def run(self, one: Pass) -> Iterator[Row]:
-        """Train one pass; a row of numbers for each update.
+        """Train one pass; a row of numbers for each update; in rows, passes, cycles and updates count from 1.
 
         Raises:
             FloatingPointError: a loss that is not finite.
@@ -94,12 +94,12 @@ class Trainer:
             numbers = self._update(one, batch.to(self.device), parameters)
             seconds = time.perf_counter() - begun
             yield {
-                "pass": one.index,
-                "cycle": one.cycle,
+                "pass": one.index + 1,
+                "cycle": one.cycle + 1,
                 "dataset": one.dataset,
                 "task": str(one.task),
                 "mode": str(one.mode),
-                "update": self.updates,
+                "update": self.updates + 1,
                 "images": len(batch.rows),
                 **numbers,
                 "images_per_second": round(len(batch.rows) / seconds, 2),
@@ -121,7 +121,7 @@ class Trainer:
         numbers = torch.stack([loss.detach(), *(value.detach() for value in terms.values()), norm]).tolist()
         if not all(map(math.isfinite, numbers)):
             raise FloatingPointError(
-                f"{one.name}, update {self.updates}: the loss is {numbers[0]}; images at rows {batch.rows}"
+                f"{one.name}, update {self.updates + 1}: the loss is {numbers[0]}; images at rows {batch.rows}"
             )
         self.optimizer.step()
         return dict(zip(("loss", *terms, "gradient_norm"), numbers, strict=True)) | {"rate": rate}

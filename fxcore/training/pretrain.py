@@ -12,7 +12,7 @@ from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.files import atomic
 from fxcore.machine import Machine
-from fxcore.passes import Stage
+from fxcore.passes import Stage, Task
 from fxcore.progress import Progress
 from fxcore.slices.train import TrainSlice, run_passes, run_stages
 from fxcore.training import runtime, schedule
@@ -70,6 +70,7 @@ def pretrain(
     runtime.prepare(machine)
     stage = stage_of(slice_, number)
     images = counts(stores, slice_)
+    _check_counts(images, slice_)
     size = slice_.pretrain.batch_size
     horizon = schedule.updates_of(run_passes(slice_.visits, slice_.pretrain, slice_.horizon_cycles), images, size)
     with runtime.lease(gpus):
@@ -86,6 +87,15 @@ def pretrain(
         write_history(history, rows)
 
 
+def _check_counts(images: Mapping[tuple[str, Task], int], slice_: TrainSlice) -> None:
+    for (name, task), count in images.items():
+        if task is Task.SEGMENTATION and count < 2:
+            raise InputError(
+                f"{slice_.run}: {name} has {count} training image annotated for segmentation, which normalises over the"
+                " batch; annotate 2 or more, or take the task out of the run's visits"
+            )
+
+
 def _train(trainer: Trainer, stage: Stage, updates: int) -> list[Row]:
     progress = Progress(f"{trainer.slice.run}, stage {stage.number}", updates, "updates")
     rows: list[Row] = []
@@ -98,7 +108,7 @@ def _train(trainer: Trainer, stage: Stage, updates: int) -> list[Row]:
         log.info(
             "%s: pass %d, %s: %d updates, mean loss %.4f",
             trainer.slice.run,
-            one.index,
+            one.index + 1,
             one.name,
             len(losses),
             sum(losses) / len(losses),

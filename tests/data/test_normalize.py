@@ -65,8 +65,9 @@ def test_images_are_averaged_over_area(folder_dataset, tmp_path):
     picture[:, 64:] = 200
     picture[::2] //= 2
     Image.fromarray(picture).save(folder_dataset.root / "images/0.png")
-    folder_dataset.boxes["annotations"].pop(0)
-    folder_dataset.masks["annotations"].pop(0)
+    for of in (folder_dataset.boxes, folder_dataset.masks):
+        of["annotations"].pop(0)
+        of["images"][0] |= {"height": 64, "width": 128}
     np.testing.assert_allclose(
         _store(folder_dataset, tmp_path).images[0], np.repeat([[0, 150]], 16, axis=1).repeat(32, 0), atol=1
     )

@@ -39,11 +39,12 @@ def test_numbers_are_percent_and_what_is_missing_stays_missing():
     assert _numbers("x", CELL, "student", "auc") == {"x": 91.23, "x_low": 80.0, "x_high": None}
     assert _numbers("x", CELL, "teacher", "auc") == {"x": None, "x_low": None, "x_high": None}
     assert _numbers("x", CELL, "choice", "auc")["x"] == 91.23
-    assert _numbers("x", None, "choice", "auc")["x"] is None
+    assert _numbers("x", {}, "choice", "auc")["x"] is None
 
 
 def test_a_cell_without_positives_says_so():
-    assert _note(CELL, "auc") == "no positives, or no negatives, in test: Hernia"
+    assert _note([]) == ""
+    assert _note(CELL["student"]["auc"]["undefined"]) == "no positives, or no negatives, in test: Hernia"
 
 
 def test_cells_for_readers():
@@ -58,10 +59,23 @@ def test_a_row_without_a_baseline_has_no_difference():
         "task": "localization",
         "metric": "map40",
         "note": "",
-        "images_seen_baseline": None,
-        "images_seen_joint": 1200,
+        "test_images": 1000,
+        "test_patients": 9,
     }
+    one |= {"images_seen_baseline": None, "images_seen_joint": 1200}
     for column in ("baseline", "teacher", "student", "choice"):
         value = None if column == "baseline" else 50.0
         one |= {column: value, f"{column}_low": None, f"{column}_high": None}
-    assert _table3_row(one) == ("D", "localization", "mAP40", "–", "50.0", "–", "50.0", "50.0", "–, 1,200", "")
+    assert _table3_row(one) == (
+        "D",
+        "localization",
+        "mAP40",
+        "–",
+        "50.0",
+        "–",
+        "50.0",
+        "50.0",
+        "1,000 (9)",
+        "–, 1,200",
+        "",
+    )

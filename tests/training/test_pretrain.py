@@ -52,7 +52,7 @@ def test_the_same_bits_whatever_the_stage(stores, tiny, tmp_path):
     ]:
         changes = {f"pretrain__{key}": value for key, value in how.items()}
         if name == "run":
-            changes |= {"runs__example_a_localization__cycles": 2}
+            changes |= {f"runs__example_a_localization__{key}": 2 for key in ("cycles", "horizon_cycles")}
         slice_ = train_slice(tiny(**changes), "foundation_x")
         folder = tmp_path / name
         finals[name] = load(_train(slice_, stores, folder, stages))
@@ -157,11 +157,19 @@ def test_a_stage_refuses_the_state_of_another(stores, tiny, tmp_path):
     assert not (tmp_path / "x.safetensors").exists()
 
 
+def test_a_single_mask_is_too_few_to_normalise_over(stores, tiny, tmp_path, monkeypatch):
+    slice_ = train_slice(tiny(), "foundation_x")
+    few = stores["example_a"]
+    monkeypatch.setattr(few, "table", few.table.assign(has_masks=few.table["has_masks"] & (few.table.index == 0)))
+    with pytest.raises(InputError, match="example_a has 1 training image annotated for segmentation"):
+        pretrain(slice_, 1, None, stores, HERE, 0, tmp_path / "x.safetensors", tmp_path / "x.csv")
+
+
 def test_a_loss_that_is_no_number_stops_at_once_and_is_placed(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
     with torch.no_grad():
         trainer.student.classification_heads["example_a"].weight[0, 0] = float("nan")
     with pytest.raises(
-        FloatingPointError, match=r"c000-example_a-classification-release, update 0: the loss is nan; images at rows \["
+        FloatingPointError, match=r"c001-example_a-classification-release, update 1: the loss is nan; images at rows \["
     ):
         list(trainer.run(run_passes(slice_.visits, slice_.pretrain, 1)[0]))

@@ -51,7 +51,7 @@ def test_rules_that_compute_on_a_gpu_ask_for_one():
 
 def test_plan_and_report_know_the_same_tables_and_figures():
     assert tuple(MADE_TABLES) == TABLES
-    assert tuple(MADE_FIGURES) == FIGURES
+    assert MADE_FIGURES == FIGURES
 
 
 def test_snakemake_lint_has_nothing_to_say_but_that_rules_share_one_environment():

@@ -13,7 +13,7 @@ rule table:
         f"{RESULTS}/benchmarks/table/{{table}}.tsv"
     params:
         results=plan.root,
-        slice=plan.report_slice,
+        slice=plan.table_slice,
     message:
         "{wildcards.table}"
     shell:
@@ -34,7 +34,7 @@ rule figure:
         f"{RESULTS}/benchmarks/figure/{{figure}}.tsv"
     params:
         results=plan.root,
-        slice=plan.report_slice,
+        slice=plan.figure_slice,
     message:
         "{wildcards.figure}"
     shell:
