@@ -39,6 +39,10 @@ if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", machine.gpus())
 
 
+# The joint run is the longest chain of jobs; the others fill the cores beside it.
+if workflow.scheduling_settings and not workflow.scheduling_settings.prioritytargets:
+    workflow.scheduling_settings.prioritytargets = plan.first()
+
 # What a killed job left is made again without asking: outputs are written whole, under their name, at the very end.
 if workflow.dag_settings:
     workflow.dag_settings.force_incomplete = True

@@ -110,6 +110,10 @@ class Plan:
             raise InputError(f"phase={phase}: no such phase; known: {', '.join(PHASES)}")
         return list(map(str, found[phase]))
 
+    def first(self) -> frozenset[str]:
+        """Files whose jobs, and all they depend on, go before others: the joint run's metrics."""
+        return frozenset({str(paths.metrics(self.results, self.params.joint))})
+
     # Inputs
 
     def native(self, key: str) -> list[str]:
@@ -154,7 +158,7 @@ class Plan:
 
     def figure_inputs(self, _: Wildcards) -> list[str]:
         """What a figure is made from."""
-        joint = next(name for name, run in self.params.runs.items() if run.role == "joint")
+        joint = self.params.joint
         return [
             *self.targets("data"),
             str(paths.metrics(self.results, joint)),

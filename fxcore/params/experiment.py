@@ -44,6 +44,11 @@ class Params(Block):
         """`pretrain` with the run's overrides."""
         return Pretrain.model_validate(_merged(self.pretrain.model_dump(), self.runs[run].override))
 
+    @property
+    def joint(self) -> str:
+        """The run that the tables are about."""
+        return next(key for key, run in self.runs.items() if run.role == "joint")
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.store_size < self.model.image_size:
