@@ -12,7 +12,7 @@ ifeq ($(origin VENV),file)
 ENVIRONMENT := $(STAMP)
 endif
 
-.PHONY: reproduce test test-long lint reference environment
+.PHONY: reproduce test test-long lint reference gallery environment
 .DELETE_ON_ERROR:
 
 reproduce: $(ENVIRONMENT)
@@ -34,6 +34,14 @@ lint: $(ENVIRONMENT)
 # Pages generated from the code; CI fails when they differ from the committed ones.
 reference: $(ENVIRONMENT)
 	$(BIN)/python -m fxcore reference
+
+# The default run's tables and figures, committed for people who only read.
+gallery: reproduce
+	rm -rf docs/gallery
+	mkdir -p docs/gallery/tables docs/gallery/figures
+	sed '/^\[.* · /d' results/index.md > docs/gallery/index.md
+	cp results/tables/*.csv docs/gallery/tables/
+	cp results/figures/*.png docs/gallery/figures/
 
 environment: $(STAMP)
 

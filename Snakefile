@@ -21,12 +21,14 @@ envvars:
 from fxcore import machine, sources
 from fxcore.errors import InputError
 from fxcore.failures import failures
+from fxcore.versioning import finished
 from fxcore.paths import STORE_FILES
 from fxcore.plan import PHASES, Plan
 
 phase = config.get("phase")
 try:
     plan, targets = Plan.of(config)
+    plan_file = config.get("params", "params.yaml")
 except InputError as error:
     sys.stderr.write(f"{error}\n")
     raise SystemExit(2) from None
@@ -39,19 +41,18 @@ if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", machine.gpus())
 
 
-# The joint run is the longest chain of jobs; the others fill the cores beside it.
-if workflow.scheduling_settings and not workflow.scheduling_settings.prioritytargets:
-    workflow.scheduling_settings.prioritytargets = plan.first()
-
 # What a killed job left is made again without asking: outputs are written whole, under their name, at the very end.
 if workflow.dag_settings:
     workflow.dag_settings.force_incomplete = True
 
 
+report: "workflow/report/workflow.rst"
+
+
 wildcard_constraints:
     dataset="|".join(plan.params.datasets),
     run="|".join(plan.params.runs),
-    stage=r"\d{4}",
+    stage=r"cycle_\d+(-\d\d)?",
 
 
 localrules:
@@ -67,6 +68,12 @@ for name in PHASES:
     if phase in (None, name):
 
         include: f"workflow/rules/{name}.smk"
+
+
+onsuccess:
+    # A stage of dvc.yaml runs one phase and is recorded by DVC itself.
+    if phase is None and "DVC_STAGE" not in os.environ:
+        sys.stderr.write(finished(plan, plan_file, workflow.dag_settings.targets))
 
 
 onerror:

@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import fxcore
@@ -18,8 +19,9 @@ from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.experiment import Params
+from fxcore.plan import FIGURES, PHASES, TABLES
 from fxcore.slices import make
-from fxcore.slices.data import PhantomSlice, StoreSlice
+from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
 from fxcore.slices.make import Slice
 from fxcore.slices.report import FigureSlice, TableSlice
@@ -51,10 +53,32 @@ def plan(arguments: Arguments) -> None:
 
 
 def reference(arguments: Arguments) -> None:
-    """Write the generated reference pages."""
+    """Write the generated reference pages, and the source files that the stages of `dvc.yaml` depend on."""
     from fxcore import reference as pages
 
     pages.write(Path(arguments.out), parser())
+    pages.renew_sources(Path(arguments.pipeline))
+
+
+def certify(arguments: Arguments) -> None:
+    """Tell Snakemake that what DVC has verified or restored is up to date; for the commands of `dvc.yaml`."""
+    from fxcore import versioning
+
+    versioning.certify(arguments.phase, arguments.targets)
+
+
+def record(arguments: Arguments) -> None:
+    """Record a complete run with DVC; Snakemake does it after every complete run."""
+    from fxcore import versioning
+
+    sys.stderr.write(f"{versioning.record(arguments.params, arguments.targets)}\n")
+
+
+def sync(_: Arguments) -> None:
+    """Bring back the recorded results with DVC and make Snakemake accept them."""
+    from fxcore import versioning
+
+    sys.stderr.write(f"{versioning.sync()}\n")
 
 
 def phantom(arguments: Arguments) -> None:
@@ -78,17 +102,29 @@ def normalize(arguments: Arguments) -> None:
     run(slice_, native, paths.store(arguments.results, slice_.key, slice_.store_size), here.threads)
 
 
+def visits(arguments: Arguments) -> None:
+    """List what the stores that a run trains on hold."""
+    from fxcore.data.store import open_stores
+    from fxcore.data.visits import visits as run
+
+    slice_ = _slice(arguments, VisitsSlice, lambda params: make.visits_slice(params, arguments.run))
+    stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
+    run(slice_, stores, paths.visits(arguments.results, slice_.run))
+
+
 def pretrain(arguments: Arguments) -> None:
     """Train one stage of a run."""
     from fxcore.data.store import open_stores
+    from fxcore.training.pretrain import Outputs
     from fxcore.training.pretrain import pretrain as run
 
     slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
-    number = arguments.stage
-    previous = paths.state(arguments.results, slice_.run, f"{number - 1:04d}") if number > 1 else None
-    state, history = (at(arguments.results, slice_.run, f"{number:04d}") for at in (paths.state, paths.history))
-    stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
-    run(slice_, number, previous, stores, _machine(arguments), arguments.gpus, state, history)
+    outputs = Outputs(
+        *(at(arguments.results, slice_.run, arguments.stage) for at in (paths.state, paths.history, paths.snapshots))
+    )
+    stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
+    previous = next(iter(arguments.previous), None)
+    run(slice_, arguments.stage, previous, stores, _machine(arguments), arguments.gpus, outputs)
 
 
 def score(arguments: Arguments) -> None:
@@ -97,9 +133,10 @@ def score(arguments: Arguments) -> None:
     from fxcore.evaluation.score import score as run
 
     slice_ = _slice(arguments, ScoreSlice, lambda params: make.score_slice(params, arguments.run))
-    stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
+    stores = partial(open_stores, arguments.results, size=slice_.store_size)
     predictions, choice = (at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice))
-    run(slice_, arguments.states, stores, _machine(arguments), arguments.gpus, predictions, choice)
+    states, snapshots = arguments.states, arguments.snapshots
+    run(slice_, states, snapshots, stores, _machine(arguments), arguments.gpus, predictions, choice)
 
 
 def evaluate(arguments: Arguments) -> None:
@@ -108,11 +145,21 @@ def evaluate(arguments: Arguments) -> None:
     from fxcore.evaluation.evaluate import evaluate as run
 
     slice_ = _slice(arguments, EvaluateSlice, lambda params: make.evaluate_slice(params, arguments.run))
-    stores = open_stores(arguments.results, slice_.heads, slice_.store_size)
+    stores = partial(open_stores, arguments.results, size=slice_.store_size)
     predictions, choice, metrics = (
         at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice, paths.metrics)
     )
     run(slice_, predictions, choice, stores, metrics)
+
+
+def summary(arguments: Arguments) -> None:
+    """Gather the headline metrics of all runs."""
+    from fxcore.evaluation.summary import summary as gather
+
+    metrics, choices = (
+        {run: at(arguments.results, run) for run in arguments.runs} for at in (paths.metrics, paths.choice)
+    )
+    gather(metrics, choices, paths.summary(arguments.results), paths.validation(arguments.results))
 
 
 def table(arguments: Arguments) -> None:
@@ -128,12 +175,19 @@ def table(arguments: Arguments) -> None:
 
 def figure(arguments: Arguments) -> None:
     """Write one figure."""
-    from fxcore.report.figure import panels, write
+    from fxcore.report.figure import FIGURES, write
     from fxcore.report.results import Results
 
     slice_ = _slice(arguments, FigureSlice, make.figure_slice)
-    made = panels(Results(arguments.results, slice_), arguments.figure, slice_.report)
+    made = FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
     write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in ("png", "pdf")))
+
+
+def index(arguments: Arguments) -> None:
+    """Write the page that shows every table and figure."""
+    from fxcore.report.index import index as write
+
+    write(arguments.results, TABLES, FIGURES)
 
 
 class _Commands:
@@ -152,11 +206,16 @@ class _Commands:
         self, run: Callable[[Arguments], None], what: str, of: str, choices: Sequence[str] | None = None
     ) -> argparse.ArgumentParser:
         """A rule's sub-command for one dataset, run, table or figure."""
-        made = self.add(run)
+        made = self.whole(run)
         made.add_argument(what, help=of, choices=choices)
         made.add_argument(
             "--params", default=PARAMS, metavar="FILE", help=f"{_PARAMS_HELP}, or the JSON that a rule passes"
         )
+        return made
+
+    def whole(self, run: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+        """A rule's sub-command for a whole experiment."""
+        made = self.add(run)
         made.add_argument(
             "--results",
             type=Path,
@@ -182,8 +241,6 @@ _RUN, _DATASET = "name of the run", "key of the dataset"
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
-    from fxcore.plan import FIGURES, TABLES
-
     root = argparse.ArgumentParser(prog="fxcore", description=fxcore.__doc__)
     root.add_argument("--version", action="version", version=fxcore.__version__)
     commands = _Commands(root)
@@ -194,21 +251,52 @@ def parser() -> argparse.ArgumentParser:
     pages.add_argument(
         "--out", default="docs/reference", metavar="FOLDER", help="where to write (default: %(default)s)"
     )
+    pages.add_argument(
+        "--pipeline", default="dvc.yaml", metavar="FILE", help="DVC file to renew (default: %(default)s)"
+    )
+    _add_versioning(commands)
     commands.job(phantom, "dataset", _DATASET)
     threads = commands.job(normalize, "dataset", _DATASET)
     threads.add_argument(
         "--threads", type=int, metavar="N", help="images decoded at once (default: as local.yaml says)"
     )
+    commands.job(visits, "run", _RUN)
     stage = commands.trained(pretrain)
-    stage.add_argument("--stage", type=int, required=True, help="number of the stage, from 1")
+    stage.add_argument("--stage", required=True, metavar="NAME", help="name of the stage: cycle_1, cycle_2, …")
+    stage.add_argument(
+        "--from",
+        dest="previous",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="STATE",
+        help="state after the stage before",
+    )
     states = commands.trained(score)
     states.add_argument(
         "--states", type=Path, nargs="+", required=True, metavar="STATE", help="training states to choose among"
     )
+    states.add_argument(
+        "--snapshots", type=Path, nargs="*", default=[], metavar="FILE", help="teachers copied along the way"
+    )
     commands.job(evaluate, "run", _RUN)
+    commands.whole(summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
     commands.job(table, "table", "name of the table", TABLES)
     commands.job(figure, "figure", "name of the figure", FIGURES)
+    commands.whole(index)
     return root
+
+
+def _add_versioning(commands: _Commands) -> None:
+    certified = commands.add(certify)
+    certified.add_argument("--phase", choices=PHASES, help="only this phase's rules (default: all)")
+    certified.add_argument("targets", nargs="*", metavar="target", help="files (default: all of the phase)")
+    recorded = commands.add(record)
+    recorded.add_argument(
+        "--params", default=PARAMS, metavar="FILE", help="parameter file that was used (default: %(default)s)"
+    )
+    recorded.add_argument("targets", nargs="*", metavar="target", help="what Snakemake was asked for (default: all)")
+    commands.add(sync)
 
 
 def _logging(path: Path | None) -> None:

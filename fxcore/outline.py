@@ -9,7 +9,7 @@ from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.params.experiment import Params
 from fxcore.passes import Pass, Split, Task
-from fxcore.slices.train import run_passes, run_stages
+from fxcore.slices.make import train_slice
 
 
 def annotated(params: Params, key: str, task: Task) -> int | None:
@@ -68,11 +68,11 @@ def _runs(params: Params) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = [("run", "role", "cycles", "passes a cycle", "stages", "gpus", "updates", "images")]
     totals: list[tuple[int, int] | None] = []
     for name, run in params.runs.items():
-        how = params.pretraining(name)
-        of = run_passes(run.order, how, run.cycles)
+        slice_, cycles = train_slice(params, name), run.train.cycles
+        of = slice_.passes(cycles)
         found = work(params, name, of)
         totals.append(found)
-        counts = (run.cycles, len(of) // run.cycles, len(run_stages(run.order, how, run.cycles)), run.gpus)
+        counts = (cycles, len(of) // cycles, len(slice_.stages(cycles)), run.gpus)
         lines.append((name, run.role, *map(str, counts), *_numbers(found)))
     known = [one for one in totals if one is not None]
     total = (sum(one[0] for one in known), sum(one[1] for one in known)) if len(known) == len(totals) else None
@@ -81,9 +81,8 @@ def _runs(params: Params) -> list[tuple[str, ...]]:
 
 
 def _passes(params: Params, name: str) -> list[tuple[str, ...]]:
-    run = params.runs[name]
     lines: list[tuple[str, ...]] = [("dataset", "task", "mode", "pass", "cycle", "data", "updates", "images")]
-    for one in run_passes(run.order, params.pretraining(name), run.cycles):
+    for one in train_slice(params, name).passes(params.runs[name].train.cycles):
         place = (one.dataset, one.task, one.mode, one.index + 1, one.cycle + 1, f"{100 * float(one.fraction):.0f} %")
         lines.append((*map(str, place), *_numbers(work(params, name, (one,)))))
     return lines

@@ -70,15 +70,14 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The consecutive passes that one job executes; `number` counts from 1."""
+    """The consecutive passes that one job executes; `number` counts from 1.
+
+    `name` says how far the run is afterwards: `cycle_3`, or `cycle_2-05` for the fifth stage after two whole cycles.
+    """
 
     number: int
+    name: str
     passes: tuple[Pass, ...]
-
-    @property
-    def name(self) -> str:
-        """For file names, in the order of training."""
-        return f"{self.number:04d}"
 
 
 def fraction(value: float) -> Fraction:
@@ -132,5 +131,12 @@ def stages(plan: Iterable[Pass], granularity: Granularity, cycles: int = 1) -> t
         Granularity.DATASET: lambda one: (one.cycle, one.dataset),
         Granularity.CYCLE: lambda one: one.cycle // cycles,
     }
-    groups = groupby(plan, key=keys[granularity])
-    return tuple(Stage(number, tuple(group)) for number, (_, group) in enumerate(groups, start=1))
+    groups = [tuple(group) for _, group in groupby(plan, key=keys[granularity])]
+    made: list[Stage] = []
+    within = 0
+    for number, group in enumerate(groups, start=1):
+        cycle = group[-1].cycle
+        whole = number == len(groups) or groups[number][0].cycle > cycle
+        within = 0 if whole else within + 1
+        made.append(Stage(number, f"cycle_{cycle + 1}" if whole else f"cycle_{cycle}-{within:02d}", group))
+    return tuple(made)

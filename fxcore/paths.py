@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+Artifact = Callable[[Path, str, str], Path]
+"""Of a results root, a name and a kind."""
 
 STORE_FILES = (
     "images.npy",
@@ -26,14 +30,24 @@ def phantom(results: Path, key: str) -> Path:
     return results / "data" / key / "native"
 
 
+def visits(results: Path, run: str) -> Path:
+    """What the stores that a run trains on hold."""
+    return results / "visits" / f"{run}.json"
+
+
 def state(results: Path, run: str, stage: str) -> Path:
-    """Training state after a stage."""
-    return results / "checkpoints" / run / f"stage_{stage}.safetensors"
+    """Training state after a stage, by the stage's name."""
+    return results / "checkpoints" / run / f"{stage}.safetensors"
+
+
+def snapshots(results: Path, run: str, stage: str) -> Path:
+    """Teachers copied during a stage."""
+    return results / "checkpoints" / run / "snapshots" / f"{stage}.safetensors"
 
 
 def history(results: Path, run: str, stage: str) -> Path:
     """Numbers of every update of a stage."""
-    return results / "metrics" / "training" / run / f"stage_{stage}.csv"
+    return results / "training" / run / f"{stage}.csv"
 
 
 def predictions(results: Path, run: str) -> Path:
@@ -51,6 +65,16 @@ def metrics(results: Path, run: str) -> Path:
     return results / "metrics" / f"{run}.json"
 
 
+def summary(results: Path) -> Path:
+    """The headline metric of every run, dataset and task."""
+    return results / "metrics" / "summary.json"
+
+
+def validation(results: Path) -> Path:
+    """The headline metric of every state that validation chose among."""
+    return results / "metrics" / "validation.csv"
+
+
 def table(results: Path, name: str, kind: str) -> Path:
     """A table as csv, md or tex."""
     return results / "tables" / f"{name}.{kind}"
@@ -59,3 +83,8 @@ def table(results: Path, name: str, kind: str) -> Path:
 def figure(results: Path, name: str, kind: str) -> Path:
     """A figure as png or pdf."""
     return results / "figures" / f"{name}.{kind}"
+
+
+def index(results: Path) -> Path:
+    """The page that shows every table and figure."""
+    return results / "index.md"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ from fxcore.slices.make import (
     store_slice,
     table_slice,
     train_slice,
+    visits_slice,
 )
-from fxcore.slices.train import run_stages
+from fxcore.slices.train import TrainSlice
 
-PHASES = ("data", "train", "evaluate", "report")
+PHASES = ("data", "visits", "train", "score", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
 TABLES = ("table1_datasets", "table2_schedule", "table3_pretraining")
-FIGURES = ("panels_classification", "panels_localization", "panels_segmentation")
+FIGURES = ("figure2_cross_task", "panels_classification", "panels_localization", "panels_segmentation")
 Wildcards = Any
 
 
@@ -81,38 +83,55 @@ class Plan:
 
     # Runs and stages
 
+    @cached_property
+    def _slices(self) -> dict[str, TrainSlice]:
+        return {run: train_slice(self.params, run) for run in self.params.runs}
+
+    @cached_property
+    def _stages(self) -> dict[str, tuple[Stage, ...]]:
+        return {run: self._slices[run].stages(one.train.cycles) for run, one in self.params.runs.items()}
+
+    @cached_property
+    def _canonical(self) -> dict[str, str]:
+        return {run: slice_.canonical() for run, slice_ in self._slices.items()}
+
     def stages(self, run: str) -> tuple[Stage, ...]:
         """The jobs that train a run."""
-        one = self.params.runs[run]
-        return run_stages(one.order, self.params.pretraining(run), one.cycles)
+        return self._stages[run]
 
-    def kept(self, run: str) -> tuple[Stage, ...]:
+    def _candidates(self, run: str) -> tuple[Stage, ...]:
         """The stages whose states validation may choose."""
-        every = self.params.runs[run].keep_every
+        every = self.params.evaluate.every
         all_ = self.stages(run)
         return tuple(stage for stage in all_ if stage.number % every == 0 or stage is all_[-1])
+
+    def snapping(self, wanted: bool) -> str:
+        """The runs that take snapshots, or those that do not, as a pattern."""
+        runs = [name for name, run in self.params.runs.items() if (run.train.snapshots is not None) == wanted]
+        return "|".join(runs) or "(?!)"
 
     # Targets
 
     def targets(self, phase: str | None = None) -> list[str]:
         """Files that a phase ends in; without a phase, everything a reader looks at."""
-        metrics = [paths.metrics(self.results, run) for run in self.params.runs]
+        runs = self.params.runs
+        metrics = [paths.summary(self.results), *(paths.metrics(self.results, run) for run in runs)]
         report = [paths.table(self.results, name, kind) for name in TABLES for kind in ("csv", "md", "tex")]
         report += [paths.figure(self.results, name, kind) for name in FIGURES for kind in ("png", "pdf")]
+        report.append(paths.index(self.results))
+        stores = list(map(Path, self._manifests()))
         found: dict[str | None, list[Path]] = {
-            None: [*metrics, *report],
-            "data": [self._store(key) / "manifest.json" for key in self.params.datasets],
-            "train": [paths.state(self.results, run, self.stages(run)[-1].name) for run in self.params.runs],
+            None: [*stores, *metrics, *report],
+            "data": stores,
+            "visits": [paths.visits(self.results, run) for run in runs],
+            "train": [paths.state(self.results, run, self.stages(run)[-1].name) for run in runs],
+            "score": [paths.predictions(self.results, run) for run in runs],
             "evaluate": metrics,
             "report": report,
         }
         if phase not in found:
             raise InputError(f"phase={phase}: no such phase; known: {', '.join(PHASES)}")
         return list(map(str, found[phase]))
-
-    def first(self) -> frozenset[str]:
-        """Files whose jobs, and all they depend on, go before others: the joint run's metrics."""
-        return frozenset({str(paths.metrics(self.results, self.params.joint))})
 
     # Inputs
 
@@ -135,35 +154,62 @@ class Plan:
         return sorted({*sources.closure("fxcore.data.normalize"), *sources.closure(f"fxcore.data.adapters.{adapter}")})
 
     def stores_of_run(self, wildcards: Wildcards) -> list[str]:
-        """Manifests of the stores a run visits; a manifest is written last and vouches for the other files."""
-        return [str(self._store(key) / "manifest.json") for key in self.params.runs[wildcards.run].visits]
+        """For `visits`: manifests of the stores a run visits; a manifest is written last and vouches for the other files."""
+        return [str(self._store(key) / "manifest.json") for key in self.params.runs[wildcards.run].train.visits]
 
     def previous_state(self, wildcards: Wildcards) -> list[str]:
-        """The state a stage continues; the first continues none."""
-        before = int(wildcards.stage) - 1
-        return [str(paths.state(self.results, wildcards.run, f"{before:04d}"))] if before else []
+        """For `pretrain`: the state a stage continues; the first continues none."""
+        names = [stage.name for stage in self.stages(wildcards.run)]
+        if wildcards.stage not in names:
+            raise InputError(f"runs.{wildcards.run} has no stage {wildcards.stage}; it has {', '.join(names)}")
+        before = names[: names.index(wildcards.stage)][-1:]
+        return [str(paths.state(self.results, wildcards.run, name)) for name in before]
 
-    def kept_states(self, wildcards: Wildcards) -> list[str]:
+    def candidate_states(self, wildcards: Wildcards) -> list[str]:
         """For `score`: the states to choose among."""
-        return [str(paths.state(self.results, wildcards.run, stage.name)) for stage in self.kept(wildcards.run)]
+        run = wildcards.run
+        return [str(paths.state(self.results, run, stage.name)) for stage in self._candidates(run)]
+
+    def snapshots_of_run(self, wildcards: Wildcards) -> list[str]:
+        """For `score`: the snapshots to place in time."""
+        run = wildcards.run
+        if self.params.runs[run].train.snapshots is None:
+            return []
+        return [str(paths.snapshots(self.results, run, stage.name)) for stage in self.stages(run)]
+
+    def _manifests(self) -> list[str]:
+        return [str(self._store(key) / "manifest.json") for key in self.params.datasets]
+
+    def metrics_of_runs(self, _: Wildcards) -> list[str]:
+        """For `summary`: the metrics of every run."""
+        return [str(paths.metrics(self.results, run)) for run in self.params.runs]
+
+    def choices_of_runs(self, _: Wildcards) -> list[str]:
+        """For `summary`: what validation chose for every run."""
+        return [str(paths.choice(self.results, run)) for run in self.params.runs]
 
     def table_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a table is made from."""
-        if wildcards.table == "table3_pretraining":
-            histories = [
-                paths.history(self.results, run, stage.name) for run in self.params.runs for stage in self.stages(run)
-            ]
-            return [*self.targets("data"), *self.targets("evaluate"), *map(str, histories)]
-        return self.targets("data")
+        with_metrics = wildcards.table == "table3_pretraining"
+        return [*self._manifests(), *(self.metrics_of_runs(wildcards) if with_metrics else ())]
 
     def figure_inputs(self, _: Wildcards) -> list[str]:
         """What a figure is made from."""
         joint = self.params.joint
-        return [
-            *self.targets("data"),
-            str(paths.metrics(self.results, joint)),
-            str(paths.predictions(self.results, joint)),
-        ]
+        of_joint = (at(self.results, joint) for at in (paths.metrics, paths.predictions, paths.choice))
+        return [*self._manifests(), *map(str, of_joint)]
+
+    def index_inputs(self, _: Wildcards) -> list[str]:
+        """For `index`: the tables and figures it shows."""
+        tables = [paths.table(self.results, name, "md") for name in TABLES]
+        return list(map(str, [*tables, *(paths.figure(self.results, name, "png") for name in FIGURES)]))
+
+    def data(self, _: Wildcards) -> str:
+        """What the pictures are, for the captions of the report."""
+        phantoms = [key for key, dataset in self.params.datasets.items() if dataset.source == "phantom"]
+        if not phantoms:
+            return "Real radiographs."
+        return f"Phantom data (synthetic pictures, not radiographs): {', '.join(phantoms)}."
 
     # Slices
 
@@ -179,9 +225,13 @@ class Plan:
         """For `normalize`."""
         return store_slice(self.params, wildcards.dataset).canonical()
 
+    def visits_slice(self, wildcards: Wildcards) -> str:
+        """For `visits`."""
+        return visits_slice(self.params, wildcards.run).canonical()
+
     def train_slice(self, wildcards: Wildcards) -> str:
         """For `pretrain`."""
-        return train_slice(self.params, wildcards.run).canonical()
+        return self._canonical[wildcards.run]
 
     def score_slice(self, wildcards: Wildcards) -> str:
         """For `score`."""
@@ -200,6 +250,13 @@ class Plan:
         return figure_slice(self.params).canonical()
 
     # Resources
+
+    def priority(self, wildcards: Wildcards) -> int:
+        """For jobs of a dataset or a run: the joint run is the longest chain, so it and what it needs go before the rest."""
+        joint = self.params.joint
+        run = getattr(wildcards, "run", joint)
+        needed = getattr(wildcards, "dataset", None) in (None, *self.params.runs[joint].train.visits)
+        return int(run == joint and needed)
 
     def gpus_of_run(self, wildcards: Wildcards) -> int:
         """For `pretrain`."""

@@ -35,7 +35,7 @@ def _imports(path: Path) -> set[str]:
 
 @cache
 def closure(module: str) -> tuple[str, ...]:
-    """Files, relative to the project, of `module` and of all it imports from the package, sorted.
+    """Files, relative to the project, of `module` and of all it imports from the package, with the CSV tables of packages, sorted.
 
     Raises:
         ModuleNotFoundError: no file of the package is called `module`.
@@ -50,4 +50,5 @@ def closure(module: str) -> tuple[str, ...]:
         seen[name] = path
         waiting.extend(_imports(path))
         waiting.append(name.rpartition(".")[0] or _PACKAGE.name)
-    return tuple(sorted({str(path.relative_to(_PACKAGE.parent)) for path in seen.values()}))
+    tables = {table for path in seen.values() if path.name == "__init__.py" for table in path.parent.glob("*.csv")}
+    return tuple(sorted(str(path.relative_to(_PACKAGE.parent)) for path in {*seen.values(), *tables}))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fxcore import yamlfile
-from fxcore.params.experiment import Params
+from fxcore.params.experiment import Params, load
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -46,6 +46,20 @@ def tiny(_tiny):
         return Params.model_validate(changed(_tiny, changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory):
+    """The store of the tiny preset's dataset, made once; no test changes it."""
+    from fxcore.data.normalize import normalize
+    from fxcore.data.store import Store
+    from fxcore.phantom.phantom import write
+    from fxcore.slices.make import phantom_slice, store_slice
+
+    root, params = tmp_path_factory.mktemp("data"), load(TINY)
+    write(phantom_slice(params, "example_a"), root / "native")
+    normalize(store_slice(params, "example_a"), root / "native", root / "store")
+    return {"example_a": Store(root / "store")}
 
 
 def changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +119,6 @@ def folder_dataset(tmp_path):
 
 
 FOLDER_PARAMS = {
-    "title": "Folder",
     "columns": {"patient": "patient"},
     "classification": {"classes": ["Nodule", "Mass"]},
     "localization": {"file": "boxes.json", "classes": ["nodule"]},

@@ -17,7 +17,10 @@ def _python(code):
 
 @pytest.mark.parametrize(
     "module",
-    ["fxcore", "fxcore.plan", "fxcore.cli", "fxcore.outline", "fxcore.report.table", "fxcore.evaluation.evaluate"],
+    [
+        *("fxcore", "fxcore.plan", "fxcore.cli", "fxcore.outline", "fxcore.versioning", "fxcore.data.visits"),
+        *("fxcore.evaluation.evaluate", "fxcore.evaluation.summary", "fxcore.report.table", "fxcore.report.figure"),
+    ],
 )
 def test_importing_what_needs_no_network_imports_no_torch(module):
     ran = _python(f"import sys, {module}; sys.exit(bool({{'torch', 'timm', 'torchvision'}} & set(sys.modules)))")
@@ -77,11 +80,16 @@ def test_a_job_can_be_run_by_hand_from_a_parameter_file(tmp_path):
     assert cli.main(["phantom", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
     assert cli.main(["normalize", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
     assert (tmp_path / "data/example_a/72/manifest.json").exists()
+    assert cli.main(["visits", "foundation_x", "--params", str(TINY), "--results", str(tmp_path)]) == 0
+    assert (tmp_path / "visits/foundation_x.json").exists()
 
 
 def test_the_generated_reference_is_the_committed_one(tmp_path):
-    assert cli.main(["reference", "--out", str(tmp_path)]) == 0
-    for made in tmp_path.iterdir():
+    pipeline = tmp_path / "dvc.yaml"
+    pipeline.write_text((PROJECT / "dvc.yaml").read_text())
+    assert cli.main(["reference", "--out", str(tmp_path / "reference"), "--pipeline", str(pipeline)]) == 0
+    assert pipeline.read_text() == (PROJECT / "dvc.yaml").read_text(), "run `make reference` and commit"
+    for made in (tmp_path / "reference").iterdir():
         assert made.read_text() == (PROJECT / "docs/reference" / made.name).read_text(), (
             "run `make reference` and commit"
         )

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from fxcore.errors import InputError
 from fxcore.params import experiment
-from fxcore.passes import Task
-from fxcore.slices.make import heads, store_slice, train_slice
+from fxcore.slices.make import score_slice, store_slice, table_slice, train_slice, visits_slice
 from tests.conftest import PROJECT, TINY, changed
 
 FILES = [
@@ -39,38 +38,51 @@ def test_dvc_reads_the_same_values(file):
     [
         ({"sede": 1}, r"sede is not a parameter; did you mean seed\?"),
         ({"model__imag_size": 64}, r"model\.imag_size is not a parameter; did you mean image_size\?"),
-        ({"datasets__example_a__titel": "x"}, r"datasets\.example_a\.titel is not a parameter; did you mean title\?"),
-        ({"runs__foundation_x__cycle": 2}, r"runs\.foundation_x\.cycle is not a parameter; did you mean cycles\?"),
+        ({"datasets__example_a__sourc": "x"}, r"datasets\.example_a\.sourc is not a parameter; did you mean source\?"),
+        ({"datasets__example_a__title": "x"}, r"datasets\.example_a\.title is not a parameter; known: adapter, source"),
+        (
+            {"runs__foundation_x__train__cycle": 2},
+            r"runs\.foundation_x\.train\.cycle is not a parameter; did you mean cycles\?",
+        ),
         ({"pretrain__batch_size": 0}, r"pretrain\.batch_size is 0; .*greater than or equal to 1"),
         ({"pretrain__batch_size": "many"}, r"pretrain\.batch_size is 'many'; .*integer"),
-        ({"pretrain__momentum": 1.2}, r"pretrain\.momentum is 1\.2; .*less than or equal to 1"),
+        ({"runs__foundation_x__train__momentum": 1.2}, r"train\.momentum is 1\.2; .*less than or equal to 1"),
+        ({"pretrain__momentum": 0.8}, r"pretrain\.momentum is not a parameter"),
         ({"pretrain__stage": "epoch"}, r"pretrain\.stage is 'epoch'; .*'pass', 'dataset' or 'cycle'"),
-        ({"pretrain__lock": ["detection"]}, r"pretrain\.lock\.0 is 'detection'; .*'classification'"),
+        (
+            {"runs__foundation_x__train__lock": ["detection"]},
+            r"runs\.foundation_x\.train\.lock\.0 is 'detection'; .*'classification'",
+        ),
         ({"store_size": 40}, r"store_size is 40, below model\.image_size 64"),
         (
-            {"runs__foundation_x__visits": {"exmple_a": ["classification"]}},
-            r"visits\.exmple_a: no such dataset; did you mean example_a\?",
+            {"runs__foundation_x__train__visits": {"exmple_a": ["classification"]}},
+            r"runs\.foundation_x\.train\.visits\.exmple_a: no such dataset; did you mean example_a\?",
         ),
         (
-            {"runs__foundation_x__visits": {"example_a": []}},
-            r"runs\.foundation_x\.visits\.example_a is \[\]; .*at least 1 item",
+            {"runs__foundation_x__train__visits": {"example_a": []}},
+            r"runs\.foundation_x\.train\.visits\.example_a is \[\]; .*at least 1 item",
         ),
         (
-            {"runs__example_a_localization__override": {"lockk": []}},
-            r"runs\.example_a_localization\.override\.lockk is not a parameter; did you mean lock\?",
+            {"runs__foundation_x__train__visits": {"example_a": ["clasification"]}},
+            r"train\.visits\.example_a\.0 is 'clasification'; .*'classification', 'localization' or 'segmentation'",
         ),
         (
-            {"runs__example_a_localization__override": {"rates": {"encoder": -1}}},
+            {"runs__example_a_localization__train__override": {"batch_siz": 2}},
+            r"runs\.example_a_localization\.train\.override\.batch_siz is not a parameter; did you mean batch_size\?",
+        ),
+        (
+            {"runs__example_a_localization__train__override": {"rates": {"encoder": -1}}},
             r"override\.rates\.encoder is -1; .*greater than 0",
         ),
         (
-            {"runs__example_a_localization__visits": {"example_a": ["localization", "classification"]}},
+            {"runs__example_a_localization__train__visits": {"example_a": ["localization", "classification"]}},
             "a baseline has one dataset and one task",
         ),
         (
             {
                 "runs__example_a_localization__role": "joint",
-                "runs__foundation_x__visits": {"example_a": ["localization"]},
+                "runs__foundation_x__train__visits": {"example_a": ["localization"]},
+                "runs__foundation_x__train__snapshots": None,
             },
             "runs: foundation_x, example_a_localization with role: joint; give it to one run",
         ),
@@ -88,12 +100,12 @@ def test_dvc_reads_the_same_values(file):
             r"model\.localization\.queries is 86, more than the 85 encoder tokens of model\.image_size 64",
         ),
         (
-            {"runs__foundation_x__cycles": 5},
-            r"runs\.foundation_x\.cycles is 5, above horizon_cycles 4; the learning rate would be zero",
+            {"runs__foundation_x__train__cycles": 5},
+            r"runs\.foundation_x\.train\.cycles is 5, above horizon_cycles 4; the learning rate would be zero",
         ),
         (
             {"pretrain__batch_size": 1},
-            r"pretrain\.batch_size is 1, but runs\.foundation_x trains segmentation, which normalises over the batch",
+            r"pretrain\.batch_size is 1, but runs\.foundation_x\.train trains segmentation, which normalises over the batch",
         ),
         (
             {"model__localization__width": 20},
@@ -104,9 +116,38 @@ def test_dvc_reads_the_same_values(file):
             r"model\.localization\.labels is 1, fewer than the localization classes of example_a",
         ),
         (
-            {"pretrain__stage": "cycle", "pretrain__stage_cycles": 3},
-            r"runs\.foundation_x\.cycles is 2; give a multiple of pretrain\.stage_cycles, 3",
+            {"pretrain__stage": "cycle", "runs__foundation_x__train__stage_cycles": 3},
+            r"runs\.foundation_x\.train\.cycles is 2; give a multiple of stage_cycles, 3",
         ),
+        (
+            {"report__titles": {"exampel_a": "A"}},
+            r"report\.titles\.exampel_a: no such dataset; did you mean example_a\?",
+        ),
+        (
+            {"runs__foundation_x__train__visits": {"example_a": ["classification"]}},
+            r"runs\.foundation_x\.train\.snapshots\.cells: the run does not visit example_a for segmentation;",
+        ),
+        (
+            {"runs__foundation_x__train__snapshots": {"cells": {"example_b": ["localization"]}}},
+            r"snapshots\.cells: the run does not visit example_b for localization;",
+        ),
+        (
+            {"runs__foundation_x__train__momentum": None},
+            r"runs\.foundation_x\.train\.snapshots are of the teacher, and momentum is null; give a momentum",
+        ),
+        (
+            {"runs__foundation_x__train__snapshots": {"every": 0, "cells": {"example_a": ["localization"]}}},
+            r"train\.snapshots\.every is 0; .*greater than or equal to 1",
+        ),
+        (
+            {"datasets__example_a__classification__reported": ["Cardiomegaly", "Mass"]},
+            r"datasets\.example_a: classification\.reported: Mass is not among the classes",
+        ),
+        (
+            {"datasets__example_a__classification__reported": []},
+            r"datasets\.example_a\.classification\.reported is \[\]; .*at least 1 item",
+        ),
+        ({"evaluate__every": 0}, r"evaluate\.every is 0; .*greater than or equal to 1"),
         ({"seed": None}, r"seed is None; .*integer"),
     ],
 )
@@ -144,19 +185,30 @@ def test_snakemake_stops_with_exit_code_2_and_one_line_before_any_job(tmp_path):
     assert "Traceback" not in ran.stderr
 
 
+def test_two_baselines_of_one_cell_are_one_too_many(tiny):
+    runs = tiny().model_dump(mode="json")["runs"]
+    with pytest.raises(ValueError, match="runs: example_a_localization and twin are baselines of one dataset and task"):
+        tiny(runs=runs | {"twin": runs["example_a_localization"]})
+
+
 def test_overrides_replace_single_values(tiny):
-    made = tiny(runs__example_a_localization__override={"rates": {"encoder": 0.5}, "momentum": None})
+    made = tiny(runs__example_a_localization__train__override={"rates": {"encoder": 0.5}, "clip": {}})
     how = made.pretraining("example_a_localization")
     assert how.rates.encoder == 0.5
     assert how.rates.decoder == made.pretrain.rates.decoder
-    assert how.momentum is None
+    assert how.clip == made.pretrain.clip == {"localization": 0.1}
     assert made.pretraining("foundation_x") == made.pretrain
 
 
-def test_a_baseline_knows_only_its_own_heads(tiny):
-    of_run = heads(tiny(), "example_a_localization")["example_a"]
-    assert of_run.classes(Task.LOCALIZATION) == ("Right Lung", "Left Lung")
-    assert of_run.classes(Task.CLASSIFICATION) == of_run.classes(Task.SEGMENTATION) == ()
+def test_a_title_is_the_reports_or_the_registrys_or_the_key(tiny):
+    mine = tiny().model_dump(mode="json")["datasets"]["example_a"]
+    nih = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
+    params = tiny(datasets={"example_a": mine, "example_b": mine, "nih14": nih, "shenzhen": nih})
+    assert params.title("example_a") == "Example A"
+    assert params.title("example_b") == "example_b"
+    assert params.title("nih14") == "NIH ChestX-ray14"
+    titled = params.model_copy(update={"report": params.report.model_copy(update={"titles": {"nih14": "NIH"}})})
+    assert (titled.title("nih14"), titled.title("shenzhen")) == ("NIH", "NIH Shenzhen")
 
 
 @settings(max_examples=20)
@@ -170,7 +222,7 @@ def test_the_canonical_slice_does_not_depend_on_key_order(random):
         keys = list(value)
         if not keep:
             random.shuffle(keys)
-        return {key: shuffled(value[key], key == "visits") for key in keys}
+        return {key: shuffled(value[key], key in ("visits", "cells")) for key in keys}
 
     made = experiment.Params.model_validate(shuffled(content, False))
     plain = experiment.Params.model_validate(content)
@@ -185,19 +237,51 @@ def test_whole_numbers_written_as_floats_are_the_same_parameters(tiny):
 
 
 def test_raising_cycles_changes_no_training_slice(tiny):
-    assert train_slice(tiny(runs__foundation_x__cycles=4), "foundation_x") == train_slice(tiny(), "foundation_x")
+    assert train_slice(tiny(runs__foundation_x__train__cycles=4), "foundation_x") == train_slice(tiny(), "foundation_x")
 
 
-def test_the_store_depends_neither_on_policies_nor_on_titles(tiny):
-    base = tiny()
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"runs__foundation_x__title": "Other", "runs__foundation_x__gpus": 0},
+        {"report__titles": {}, "evaluate__iou": 0.5},
+        {"datasets__example_a__mirror": True, "datasets__example_a__classification__uncertain": "u_ones"},
+        {"runs__example_a_localization__train__override": {"weight_decay": 0.5}},
+    ],
+    ids=str,
+)
+def test_what_training_learns_from_elsewhere_is_in_no_training_slice(tiny, changes):
+    assert train_slice(tiny(**changes), "foundation_x") == train_slice(tiny(), "foundation_x")
+
+
+def test_the_store_depends_on_its_dataset_and_neither_on_titles_nor_on_runs(tiny):
+    base = store_slice(tiny(), "example_a")
+    assert store_slice(tiny(report__titles={}, runs__foundation_x__train__cycles=4, seed=8), "example_a") == base
+    assert store_slice(tiny(datasets__example_a__classification__uncertain="u_ones"), "example_a") != base
+    assert store_slice(tiny(store_size=80), "example_a") != base
+
+
+def test_visits_know_datasets_and_tasks_in_training_order_and_no_more(tiny):
     other = tiny(
-        datasets__example_a__title="Other",
+        runs__foundation_x__train__visits={"example_a": ["segmentation", "localization", "classification"]},
+        runs__foundation_x__train__momentum=0.5,
         datasets__example_a__mirror=True,
-        datasets__example_a__classification={
-            "classes": ["Cardiomegaly", "Lung Opacity"],
-            "uncertain": "u_ones",
-            "blank": "blank_zero",
-        },
     )
-    assert store_slice(other, "example_a") == store_slice(base, "example_a")
-    assert train_slice(other, "foundation_x") != train_slice(base, "foundation_x")
+    assert visits_slice(other, "foundation_x") == visits_slice(tiny(), "foundation_x")
+    assert [list(tasks) for _, tasks in visits_slice(other, "foundation_x").visits] == [
+        ["classification", "localization", "segmentation"]
+    ]
+
+
+def test_scoring_knows_nothing_of_training_nor_of_intervals(tiny):
+    changes = {"pretrain__batch_size": 3, "evaluate__resamples": 30, "evaluate__confidence": 0.9, "evaluate__every": 2}
+    assert score_slice(tiny(**changes), "foundation_x") == score_slice(tiny(), "foundation_x")
+
+
+def test_tables_know_titles_and_what_each_run_trained_with(tiny):
+    made = table_slice(tiny(runs__example_a_localization__train__override={"batch_size": 2}))
+    assert made.titles == {"example_a": "Example A"}
+    assert {run: how.batch_size for run, how in made.pretrain.items()} == {
+        "foundation_x": 4,
+        "example_a_localization": 2,
+    }

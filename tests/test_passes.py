@@ -86,6 +86,7 @@ def test_stages_cut_the_passes_and_change_nothing(datasets, cycles, granularity,
     cut = stages(plan, granularity, together)
     assert tuple(one for stage in cut for one in stage.passes) == plan
     assert [stage.number for stage in cut] == list(range(1, len(cut) + 1))
+    assert len({stage.name for stage in cut}) == len(cut)
 
 
 def test_number_of_stages_at_each_granularity():
@@ -94,3 +95,36 @@ def test_number_of_stages_at_each_granularity():
     assert len(stages(plan, Granularity.DATASET)) == 4 * 11
     assert len(stages(plan, Granularity.CYCLE)) == 4
     assert len(stages(plan, Granularity.CYCLE, 2)) == 2
+
+
+TWO = [("a", frozenset({CLS, LOC})), ("b", frozenset({SEG}))]
+"""Five passes a cycle: a's classification, lock and release of its localization, lock and release of b's segmentation."""
+
+
+@pytest.mark.parametrize(
+    ("granularity", "together", "names"),
+    [
+        (Granularity.CYCLE, 1, ["cycle_1", "cycle_2", "cycle_3", "cycle_4"]),
+        (Granularity.CYCLE, 2, ["cycle_2", "cycle_4"]),
+        (Granularity.CYCLE, 4, ["cycle_4"]),
+        (
+            Granularity.DATASET,
+            2,  # cycles together are for stages of cycles only
+            ["cycle_0-01", "cycle_1", "cycle_1-01", "cycle_2", "cycle_2-01", "cycle_3", "cycle_3-01", "cycle_4"],
+        ),
+        (
+            Granularity.PASS,
+            1,
+            [f"cycle_{cycle}-{n:02d}" if n < 5 else f"cycle_{cycle + 1}" for cycle in range(4) for n in range(1, 6)],
+        ),
+    ],
+)
+def test_a_stage_is_named_by_how_far_the_run_is_afterwards(granularity, together, names):
+    assert [stage.name for stage in stages(passes(TWO, 4), granularity, together)] == names
+
+
+@given(DATASETS, st.integers(1, 3), st.sampled_from(Granularity))
+def test_names_of_stages_do_not_depend_on_the_number_of_cycles(datasets, cycles, granularity):
+    short, long = (stages(passes(datasets, number), granularity) for number in (cycles, cycles + 2))
+    assert long[: len(short)] == short
+    assert short[-1].name == f"cycle_{cycles}"

@@ -116,6 +116,14 @@ def test_a_closure_holds_what_a_module_imports_and_nothing_else():
     assert not [path for path in sources.closure("fxcore.data.normalize") if "adapters/" in path]
 
 
+def test_a_table_depends_on_the_published_numbers_and_training_does_not():
+    published = "fxcore/report/published/pretraining.csv"
+    assert published in sources.closure("fxcore.report.table")
+    assert published not in sources.closure("fxcore.training.pretrain")
+    visits = sources.closure("fxcore.data.visits")
+    assert not [path for path in visits if path.startswith(("fxcore/models/", "fxcore/training/", "fxcore/phantom/"))]
+
+
 def test_a_closure_is_what_python_really_imports():
     code = (
         "import sys, fxcore.training.pretrain\n"

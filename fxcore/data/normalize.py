@@ -22,6 +22,7 @@ from fxcore.errors import InputError
 from fxcore.files import atomic, sha256, write_json
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
+from fxcore.paths import STORE_FILES
 from fxcore.progress import Progress
 from fxcore.slices.data import StoreSlice
 
@@ -75,8 +76,11 @@ def normalize(slice_: StoreSlice, folder: Path, store: Path, threads: int = 1) -
         for name, table in tables.items():
             with atomic(store / f"{name}.parquet") as part:
                 table.to_parquet(part, index=False)
-    sources = {name: sha256(folder / name) for name in adapter.index_files(dataset)}
-    write_json(store / "manifest.json", manifest(slice_, tables, sources, adapter.VERSION))
+    checksums = {
+        "sources": {name: sha256(folder / name) for name in adapter.index_files(dataset)},
+        "files": {name: sha256(store / name) for name in STORE_FILES[:-1]},
+    }
+    write_json(store / "manifest.json", manifest(slice_, tables, adapter.VERSION) | checksums)
 
 
 def _decode(records: Sequence[Record], classes: tuple[str, ...], side: int, threads: int) -> Iterator[Pixels]:
@@ -189,10 +193,8 @@ def tables_of(records: Sequence[Record], sizes: Iterable[tuple[int, int]], datas
     }
 
 
-def manifest(
-    slice_: StoreSlice, tables: dict[str, pd.DataFrame], sources: dict[str, str], version: int
-) -> dict[str, Any]:
-    """What the store holds and what it was made from; counts by split of images, patients, annotated images and positives."""
+def manifest(slice_: StoreSlice, tables: dict[str, pd.DataFrame], version: int) -> dict[str, Any]:
+    """What the store holds and who made it; counts by split of images, patients, annotated images and positives."""
     dataset, table = slice_.dataset, tables["images"]
     split = table["split"]
     positives: dict[str, dict[str, dict[str, int]]] = {}
@@ -211,7 +213,6 @@ def manifest(
         "adapter": dataset.adapter,
         "adapter_version": version,
         "synthetic": dataset.source == "phantom",
-        "sources": sources,
         "images": _by_split(split),
         "patients": _by_split(table.drop_duplicates("patient")["split"]),
         "annotated": {task: _by_split(split[table[has[task]]]) for task in dataset.tasks},

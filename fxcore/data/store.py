@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fxcore import paths
 from fxcore.errors import InputError
+from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads
 
@@ -49,6 +50,10 @@ class Store:
     def size(self) -> int:
         """Side of the stored images in pixels."""
         return int(self.images.shape[-1])
+
+    def heads(self, tasks: tuple[Task, ...]) -> Heads:
+        """Classes and label policies of some of the dataset's tasks, as the store was made with."""
+        return Heads.of(Dataset.model_validate(self.manifest["params"]["dataset"]), tasks)
 
     def rows(self, task: Task, split: Split) -> NDArray[np.int64]:
         """Rows of a split whose images are annotated for a task."""

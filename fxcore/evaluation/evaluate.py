@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,66 +15,105 @@ import pandas as pd
 from fxcore import provenance
 from fxcore.data.store import Store
 from fxcore.errors import InputError
-from fxcore.evaluation.bootstrap import estimate
-from fxcore.evaluation.statistics import metrics
+from fxcore.evaluation.bootstrap import ClassMean, Statistic, estimate
+from fxcore.evaluation.headline import headline
+from fxcore.evaluation.statistics import UNTRAINED, metrics
 from fxcore.files import write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
-from fxcore.slices.evaluate import EvaluateSlice
+from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
 
 log = logging.getLogger(__name__)
 
 
-def evaluate(slice_: EvaluateSlice, predictions: Path, choice: Path, stores: Mapping[str, Store], output: Path) -> None:
+def evaluate(
+    slice_: EvaluateSlice,
+    predictions: Path,
+    choice: Path,
+    stores: Callable[[Iterable[str]], Mapping[str, Store]],
+    output: Path,
+) -> None:
     """Write dataset → task → branch → metric with `value, low, high` (0..1, null where undefined), counts and classes.
+
+    `gain` is the teacher's (without one, the student's) headline minus that of the untrained network, paired by image.
 
     Raises:
         InputError: predictions that do not cover the test images.
     """
     try:
         table = pd.read_parquet(predictions)
-        chosen = json.loads(choice.read_text(encoding="utf-8"))["chosen"]
+        facts = json.loads(choice.read_text(encoding="utf-8"))
+        chosen: dict[str, dict[str, dict[str, Any]]] = facts["chosen"]
+        how = ScoreSlice.model_validate(facts["params"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{predictions}: not readable predictions ({error}); make them again with: snakemake --cores all --force -- {predictions}"
         ) from error
     table = table[table["split"] == Split.TEST]
+    opened = stores(chosen)
     results: dict[str, Any] = {}
-    for name, tasks in slice_.visits:
-        for task in tasks:
-            of_cell = chosen[name][task]
-            branches = {branch: stage for branch, stage in of_cell.items() if branch != "choice"}
-            cell: dict[str, Any] = {"choice": of_cell["choice"]}
-            for branch, stage in branches.items():
-                mine = table[(table["dataset"] == name) & (table["task"] == task) & (table["branch"] == branch)]
-                cell[branch] = {"stage": stage} | _cell(slice_, name, task, mine, stores[name])
-            results.setdefault(name, {})[str(task)] = cell
+    for name, of_tasks in chosen.items():
+        for task, of_cell in of_tasks.items():
+            mine = table[(table["dataset"] == name) & (table["task"] == task)]
+            cell = Cell(slice_, how, name, Task(task), opened[name])
+            results.setdefault(name, {})[task] = cell.evaluate(mine, of_cell)
         log.info("evaluate %s: %s done", slice_.run, name)
-    write_json(output, {"provenance": provenance.describe(slice_), "test": results})
+    write_json(output, {"provenance": provenance.describe(slice_), "seen": facts["seen"], "test": results})
 
 
-def _cell(slice_: EvaluateSlice, name: str, task: Task, predictions: pd.DataFrame, store: Store) -> dict[str, Any]:
-    how, heads = slice_.evaluate, slice_.heads[name]
-    rows = store.rows(task, Split.TEST)
-    if task is not Task.LOCALIZATION and set(predictions["row"]) != set(rows):
-        raise InputError(
-            f"{slice_.run}: predictions for {name} {task} are of other images than the test split; score the run again"
-        )
-    patients = store.table["patient"].to_numpy()[rows]
-    seed = derive(slice_.seed, "bootstrap", name, task)
-    found: dict[str, Any] = {"images": len(rows), "patients": len(np.unique(patients))}
-    for metric, statistic in metrics(task, predictions, store, heads, rows, how.iou, how.detections).items():
-        ones = np.ones(len(rows))
-        classes = {label: _number(one(ones)) for label, one in zip(heads.classes(task), statistic.classes, strict=True)}
-        value, low, high = estimate(statistic, patients, how.resamples, how.confidence, seed)
-        found[metric] = {
-            "value": _number(value),
-            "low": _number(low),
-            "high": _number(high),
-            "classes": classes,
-            "undefined": [label for label, one in classes.items() if one is None],
+class Cell:
+    """The test images of one dataset and task."""
+
+    def __init__(self, slice_: EvaluateSlice, how: ScoreSlice, name: str, task: Task, store: Store) -> None:
+        """`how` is what the predictions were chosen by, and what the metrics are."""
+        self.slice, self.how, self.name, self.task, self.store = slice_, how, name, task, store
+        self.heads, self.rows = store.heads((task,)), store.rows(task, Split.TEST)
+        self.patients = store.table["patient"].to_numpy()[self.rows]
+        # The same resamples for every run, whatever its seed.
+        self.seed = derive("bootstrap", name, task)
+
+    def evaluate(self, predictions: pd.DataFrame, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Metrics of every branch; `chosen` has the stage of each trained branch, and which did best on validation."""
+        stages = {branch: stage for branch, stage in chosen.items() if branch != "choice"}
+        statistics = {
+            branch: self.statistics(predictions[predictions["branch"] == branch]) for branch in (*stages, UNTRAINED)
         }
-    return found
+        main = headline(self.task, self.how.iou)
+        found: dict[str, Any] = {"metric": main, "choice": chosen["choice"]}
+        for branch, of_branch in statistics.items():
+            counts = {
+                "images": len(self.rows),
+                "patients": len(np.unique(self.patients)),
+                "stage": stages.get(branch, 0),
+            }
+            found[branch] = counts | {metric: self._metric(one) for metric, one in of_branch.items()}
+        trained, floor = statistics["teacher" if "teacher" in stages else "student"][main], statistics[UNTRAINED][main]
+        found["gain"] = self._interval(lambda weights: trained(weights) - floor(weights))
+        return found
+
+    def statistics(self, predictions: pd.DataFrame) -> dict[str, ClassMean]:
+        """Metrics of one branch's predictions as functions of image weights.
+
+        Raises:
+            InputError: they are of other images than the test split.
+        """
+        if self.task is not Task.LOCALIZATION and set(predictions["row"]) != set(self.rows):
+            raise InputError(
+                f"{self.slice.run}: predictions for {self.name} {self.task} are of other images than the test split;"
+                " score the run again"
+            )
+        return metrics(self.task, predictions, self.store, self.heads, self.rows, self.how.iou, self.how.detections)
+
+    def _metric(self, statistic: ClassMean) -> dict[str, Any]:
+        ones = np.ones(len(self.rows))
+        names = self.heads.reported(self.task)
+        classes = {label: _number(one(ones)) for label, one in zip(names, statistic.classes, strict=True)}
+        undefined = [label for label, one in classes.items() if one is None]
+        return self._interval(statistic) | {"classes": classes, "undefined": undefined}
+
+    def _interval(self, statistic: Statistic) -> dict[str, float | None]:
+        found = estimate(statistic, self.patients, self.slice.resamples, self.slice.confidence, self.seed)
+        return {name: _number(value) for name, value in found._asdict().items()}
 
 
 def _number(value: float) -> float | None:

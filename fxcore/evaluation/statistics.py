@@ -17,6 +17,8 @@ from fxcore.passes import Task
 from fxcore.slices.data import Heads
 
 BOXES = ["left", "top", "width", "height"]
+UNTRAINED = "untrained"
+"""The branch of the network that training started from; the others are `student` and `teacher`."""
 
 
 def metrics(
@@ -38,7 +40,8 @@ def metrics(
         case Task.CLASSIFICATION:
             labels, known = store.targets(heads)
             scores = np.stack([of_row[row].sort_values("label")["score"].to_numpy(np.float64) for row in rows])
-            return {name: mean_auc(scores, labels[rows], known[rows])}
+            reported = [heads.classes(task).index(label) for label in heads.reported(task)]
+            return {name: mean_auc(scores[:, reported], labels[rows][:, reported], known[rows][:, reported])}
         case Task.LOCALIZATION:
             truth = [Boxes(*store.boxes(row)) for row in rows]
             found = [_found(of_row.get(row, predictions.iloc[:0])) for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -29,3 +29,12 @@ class Block(BaseModel):
         visits) and are sorted where it does not.
         """
         return json.dumps(self.model_dump(mode="json"), separators=(",", ":"), ensure_ascii=False)
+
+
+def merged(base: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
+    """`base` with `changes` laid over it, mapping by mapping."""
+    made = dict(base)
+    for key, value in changes.items():
+        inner = made.get(key)
+        made[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return made

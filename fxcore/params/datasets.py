@@ -30,6 +30,8 @@ class Labels(Block):
     """What -1 means for training and scoring: present, absent, or no statement."""
     blank: Literal["blank_zero", "blank_ignore"] = "blank_ignore"
     """What a blank means: absent, or no statement."""
+    reported: Classes | None = None
+    """Classes whose mean is the reported AUC, where a paper reports some of them; null for all."""
 
 
 class Annotations(Block):
@@ -44,8 +46,6 @@ class Annotations(Block):
 class Dataset(Block):
     """One dataset: where it lies and what it says about its images."""
 
-    title: str
-    """As the tables print it."""
     adapter: Literal["folder"] = "folder"
     """The native format; `folder` is an index CSV with COCO JSON files (docs/how-to/own-dataset.md)."""
     source: Literal["native", "phantom"] = "native"
@@ -84,6 +84,9 @@ class Dataset(Block):
         for task in self.tasks:
             if twice := _twice(self.classes(task)):
                 raise ValueError(f"{task}.classes lists {twice} twice")
+        labels = self.classification
+        if labels and (unknown := [name for name in labels.reported or () if name not in labels.classes]):
+            raise ValueError(f"classification.reported: {unknown[0]} is not among the classes")
         if (self.source == "phantom") != (self.phantom is not None):
             raise ValueError("source: phantom and phantom: {train, val, test} belong together; give both or neither")
         if self.phantom is not None and set(self.phantom) != set(Split):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fxcore import yamlfile
 from fxcore.errors import InputError
 from fxcore.explain import explain, nearest
-from fxcore.params.blocks import Block, Name
+from fxcore.params.blocks import Block, Name, merged
 from fxcore.params.datasets import Dataset
 from fxcore.params.model import Model
-from fxcore.params.report import Evaluate, Report, Run
+from fxcore.params.registry import completed, registry
+from fxcore.params.report import Evaluate, Report
+from fxcore.params.runs import Cells, Run
 from fxcore.params.training import Pretrain
 from fxcore.passes import Granularity, Task
 
@@ -28,7 +30,7 @@ class Params(Block):
     store_size: Annotated[int, Field(ge=32)]
     """Side of the stored square images in pixels; larger than `model.image_size`, so that random crops do not upsample."""
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    """Datasets by key, in the order of the tables."""
+    """Datasets by key, in the order of the tables; keys of the paper's datasets bring their classes from the registry."""
     model: Model
     """The network."""
     pretrain: Pretrain
@@ -40,9 +42,21 @@ class Params(Block):
     report: Report = Report()
     """Tables and figures."""
 
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _known(cls, datasets: Any) -> Any:
+        if not isinstance(datasets, dict):
+            return datasets
+        return {key: completed(key, {} if entry is None else entry) for key, entry in datasets.items()}
+
     def pretraining(self, run: str) -> Pretrain:
         """`pretrain` with the run's overrides."""
-        return Pretrain.model_validate(_merged(self.pretrain.model_dump(), self.runs[run].override))
+        return Pretrain.model_validate(merged(self.pretrain.model_dump(), self.runs[run].train.override))
+
+    def title(self, key: str) -> str:
+        """A dataset as tables and figures print it."""
+        known = registry().get(key)
+        return self.report.titles.get(key) or (known.title if known else key)
 
     @property
     def joint(self) -> str:
@@ -55,30 +69,40 @@ class Params(Block):
             raise ValueError(
                 f"store_size is {self.store_size}, below model.image_size {self.model.image_size}; stored images must not be upsampled"
             )
+        if unknown := [key for key in self.report.titles if key not in self.datasets]:
+            raise ValueError(f"report.titles.{unknown[0]}: no such dataset; {nearest(unknown[0], self.datasets)}")
         for key, run in self.runs.items():
-            for name, tasks in run.visits.items():
-                self._check_visit(key, name, tasks)
-            if run.role == "baseline" and sum(map(len, run.visits.values())) != 1:
-                raise ValueError(f"runs.{key}: a baseline has one dataset and one task")
-            try:
-                how = self.pretraining(key)
-            except ValidationError as error:
-                raise ValueError(f"runs.{key}.override.{explain(error, Pretrain)}") from error
-            self._check_training(key, run, how)
+            self._check_run(key, run)
         joint = [key for key, run in self.runs.items() if run.role == "joint"]
         if len(joint) != 1:
             raise ValueError(
                 f"runs: {', '.join(joint) or 'none'} with role: joint; give it to one run, which the tables are about"
             )
-        cells = [str(run.visits) for run in self.runs.values() if run.role == "baseline"]
+        cells = [str(run.train.visits) for run in self.runs.values() if run.role == "baseline"]
         if twice := [
-            key for key, run in self.runs.items() if run.role == "baseline" and cells.count(str(run.visits)) > 1
+            key for key, run in self.runs.items() if run.role == "baseline" and cells.count(str(run.train.visits)) > 1
         ]:
             raise ValueError(f"runs: {' and '.join(twice)} are baselines of one dataset and task; keep one")
         return self
 
-    def _check_visit(self, key: str, name: str, tasks: tuple[Task, ...]) -> None:
-        place = f"runs.{key}.visits.{name}"
+    def _check_run(self, key: str, run: Run) -> None:
+        visits, snapshots = run.train.visits, run.train.snapshots
+        place = f"runs.{key}.train"
+        for name, tasks in visits.items():
+            self._check_visit(f"{place}.visits.{name}", name, tasks)
+        if run.role == "baseline" and sum(map(len, visits.values())) != 1:
+            raise ValueError(f"runs.{key}: a baseline has one dataset and one task")
+        if stray := _outside(snapshots.cells, visits) if snapshots else None:
+            raise ValueError(
+                f"{place}.snapshots.cells: the run does not visit {stray}; snapshots are of what it visits"
+            )
+        try:
+            how = self.pretraining(key)
+        except ValidationError as error:
+            raise ValueError(f"{place}.override.{explain(error, Pretrain)}") from error
+        self._check_training(place, run, how)
+
+    def _check_visit(self, place: str, name: str, tasks: tuple[Task, ...]) -> None:
         if name not in self.datasets:
             raise ValueError(f"{place}: no such dataset; {nearest(name, self.datasets)}")
         has = self.datasets[name].tasks
@@ -96,30 +120,32 @@ class Params(Block):
                     f" model.image_size {self.model.image_size}; give fewer queries or larger images"
                 )
 
-    def _check_training(self, key: str, run: Run, how: Pretrain) -> None:
-        if run.cycles > run.horizon_cycles:
+    def _check_training(self, place: str, run: Run, how: Pretrain) -> None:
+        train = run.train
+        if train.cycles > train.horizon_cycles:
             raise ValueError(
-                f"runs.{key}.cycles is {run.cycles}, above horizon_cycles {run.horizon_cycles}; the learning rate would"
+                f"{place}.cycles is {train.cycles}, above horizon_cycles {train.horizon_cycles}; the learning rate would"
                 " be zero for the rest; give a longer horizon (which trains the run anew)"
             )
-        if how.stage is Granularity.CYCLE and run.cycles % how.stage_cycles:
+        if how.stage is Granularity.CYCLE and train.cycles % train.stage_cycles:
+            raise ValueError(f"{place}.cycles is {train.cycles}; give a multiple of stage_cycles, {train.stage_cycles}")
+        if train.snapshots and train.momentum is None:
             raise ValueError(
-                f"runs.{key}.cycles is {run.cycles}; give a multiple of pretrain.stage_cycles, {how.stage_cycles}"
+                f"{place}.snapshots are of the teacher, and momentum is null; give a momentum or no snapshots"
             )
-        if how.batch_size == 1 and any(Task.SEGMENTATION in tasks for tasks in run.visits.values()):
+        if how.batch_size == 1 and any(Task.SEGMENTATION in tasks for tasks in train.visits.values()):
             raise ValueError(
-                f"pretrain.batch_size is 1, but runs.{key} trains segmentation, which normalises over the batch;"
+                f"pretrain.batch_size is 1, but {place} trains segmentation, which normalises over the batch;"
                 " give 2 or more"
             )
 
 
-def _merged(base: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
-    """`base` with `changes` laid over it, mapping by mapping."""
-    merged = dict(base)
-    for key, value in changes.items():
-        inner = merged.get(key)
-        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return merged
+def _outside(cells: Cells, visits: Cells) -> str | None:
+    """The first of `cells` that is not among `visits`."""
+    strays = (
+        f"{name} for {task}" for name, tasks in cells.items() for task in tasks if task not in visits.get(name, ())
+    )
+    return next(strays, None)
 
 
 def load(path: Path) -> Params:

@@ -74,10 +74,6 @@ class Pretrain(Block):
 
     stage: Granularity = Granularity.CYCLE
     """What one job executes; results do not depend on it."""
-    stage_cycles: Count = 1
-    """Cycles that one job executes where `stage` is `cycle`; a run's `cycles` are a multiple of it."""
-    lock: tuple[Task, ...] = (Task.LOCALIZATION, Task.SEGMENTATION)
-    """Tasks with a lock pass before the release pass."""
     lock_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Part of the data that a lock pass sees."""
     batch_size: Count
@@ -90,8 +86,6 @@ class Pretrain(Block):
     """Updates of linear warm-up before the cosine."""
     clip: Annotated[dict[Task, Positive], Sorted] = {Task.LOCALIZATION: 0.1}
     """Largest global gradient norm, for the tasks named."""
-    momentum: Probability | None = 0.80
-    """The teacher after each pass: momentum · teacher + (1 - momentum) · student; null trains without a teacher."""
     consistency: Probability = 0.5
     """Weight of the consistency terms; the task loss has the rest. Release passes only, and only with a teacher."""
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.params.report import Run
+from fxcore.params.datasets import Dataset
+from fxcore.params.runs import Run
 from fxcore.slices.report import TableSlice
-from fxcore.slices.train import run_stages
 
 
 class Results:
@@ -33,7 +31,7 @@ class Results:
             (
                 name
                 for name, run in self.slice.runs.items()
-                if run.role == "baseline" and run.visits == {dataset: (task,)}
+                if run.role == "baseline" and run.train.visits == {dataset: (task,)}
             ),
             None,
         )
@@ -42,18 +40,23 @@ class Results:
         """A dataset's manifest."""
         return _json(paths.store(self.root, key, self.slice.store_size) / "manifest.json")
 
+    def dataset(self, key: str) -> Dataset:
+        """A dataset's block of the parameters, as its store was made with."""
+        return Dataset.model_validate(self.manifest(key)["params"]["dataset"])
+
     def metrics(self, run: str) -> dict[str, Any]:
         """A run's test metrics: dataset → task → branch."""
         found: dict[str, Any] = _json(paths.metrics(self.root, run))["test"]
         return found
 
-    def images_seen(self, run: str) -> Mapping[tuple[str, str], int]:
-        """Training images that a run saw for each dataset and task, repeats counted."""
-        how, one = self.slice.pretrain[run], self.slice.runs[run]
-        names = [stage.name for stage in run_stages(one.order, how, one.cycles)]
-        history = pd.concat(pd.read_csv(paths.history(self.root, run, name)) for name in names)
-        seen = history.groupby(["dataset", "task"])["images"].sum()
-        return {(str(dataset), str(task)): int(images) for (dataset, task), images in seen.items()}
+    def seen(self, run: str) -> dict[str, dict[str, int]]:
+        """Training images that a run saw: dataset → task → number, repeats counted."""
+        found: dict[str, dict[str, int]] = _json(paths.metrics(self.root, run))["seen"]
+        return found
+
+    def choice(self, run: str) -> dict[str, Any]:
+        """What validation chose for a run, among what, and its snapshots."""
+        return _json(paths.choice(self.root, run))
 
     def kind(self, keys: Iterable[str]) -> str:
         """What the pictures are, for captions."""

@@ -1,4 +1,4 @@
-"""What the data jobs know, and what a run knows of the datasets it visits."""
+"""What the data jobs know, and what training and scoring know of a dataset."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import Self
 
 from fxcore.params.blocks import Block
 from fxcore.params.datasets import Dataset, Labels
-from fxcore.passes import Task
+from fxcore.passes import Task, Visits
 
 
 class PhantomSlice(Block):
     """For `phantom`: what is drawn for one dataset."""
 
     key: str
-    seed: int
     dataset: Dataset
 
 
@@ -25,8 +24,16 @@ class StoreSlice(Block):
     dataset: Dataset
 
 
+class VisitsSlice(Block):
+    """For `visits`: which stores a run trains on."""
+
+    run: str
+    store_size: int
+    visits: Visits
+
+
 class Heads(Block):
-    """What a run needs to know of a dataset it visits: classes of the tasks in use and label policies."""
+    """What training and scoring need to know of a dataset: classes of the tasks in use and label policies."""
 
     classification: Labels | None
     localization: tuple[str, ...]
@@ -40,9 +47,14 @@ class Heads(Block):
         found: tuple[str, ...] = getattr(self, task)
         return found
 
+    def reported(self, task: Task) -> tuple[str, ...]:
+        """Classes whose mean is the task's headline metric."""
+        some = self.classification.reported if task is Task.CLASSIFICATION and self.classification else None
+        return some or self.classes(task)
+
     @classmethod
     def of(cls, dataset: Dataset, tasks: tuple[Task, ...]) -> Self:
-        """The part of `dataset` that training `tasks` depends on."""
+        """The part of `dataset` that `tasks` depend on."""
         return cls(
             classification=dataset.classification if Task.CLASSIFICATION in tasks else None,
             localization=dataset.classes(Task.LOCALIZATION) if Task.LOCALIZATION in tasks else (),

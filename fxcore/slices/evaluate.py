@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from fxcore.params.blocks import Block
-from fxcore.params.report import Evaluate
-from fxcore.passes import Visits
-from fxcore.slices.data import Heads
 
 
 class ScoreSlice(Block):
-    """For `score`: how predictions are kept and chosen; the network comes with the state."""
+    """For `score`: how predictions are kept and chosen; network, datasets and tasks come with the states."""
 
     run: str
     store_size: int
-    visits: Visits
-    heads: dict[str, Heads]
     iou: float
     detections: int
 
 
 class EvaluateSlice(Block):
-    """For `evaluate`: metrics and their intervals."""
+    """For `evaluate`: the intervals; what a metric is comes with the choice that was made by it."""
 
     run: str
     store_size: int
-    seed: int
-    visits: Visits
-    heads: dict[str, Heads]
-    evaluate: Evaluate
+    resamples: int
+    confidence: float

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from fxcore.params.blocks import Block
-from fxcore.params.datasets import Dataset
-from fxcore.params.report import Evaluate, Report, Run
+from fxcore.params.report import Evaluate, Report
+from fxcore.params.runs import Run
 from fxcore.params.training import Pretrain
 
 
 class TableSlice(Block):
-    """For `table`: what captions, rows and columns say; `pretrain` of each run."""
+    """For `table`: what captions, rows and columns say; `titles` of all datasets, `pretrain` of each run."""
 
-    seed: int
     store_size: int
-    datasets: dict[str, Dataset]
+    titles: dict[str, str]
     runs: dict[str, Run]
     pretrain: dict[str, Pretrain]
     evaluate: Evaluate

@@ -5,29 +5,44 @@ from __future__ import annotations
 from fxcore.params.blocks import Block
 from fxcore.params.model import Model
 from fxcore.params.training import Pretrain
-from fxcore.passes import Pass, Stage, Visits, fraction, passes, stages
-from fxcore.slices.data import Heads
+from fxcore.passes import Pass, Stage, Task, Visits, fraction, passes, stages
+
+
+class SnapshotsSlice(Block):
+    """When teachers are copied along the way."""
+
+    every: int
+    cells: Visits
 
 
 class TrainSlice(Block):
-    """For `pretrain`: everything a run's weights depend on; not `cycles`, so that raising it continues the run."""
+    """For `pretrain`: everything a run's weights depend on beside its stores; not `cycles`, so that raising it continues the run."""
 
     run: str
     store_size: int
     seed: int
     visits: Visits
-    heads: dict[str, Heads]
+    horizon_cycles: int
+    lock: tuple[Task, ...]
+    momentum: float | None
+    stage_cycles: int
+    snapshots: SnapshotsSlice | None
     model: Model
     pretrain: Pretrain
-    horizon_cycles: int
 
+    def passes(self, cycles: int) -> tuple[Pass, ...]:
+        """All passes of the run's first `cycles` cycles, in order."""
+        datasets = [(name, frozenset(tasks)) for name, tasks in self.visits]
+        return passes(
+            datasets, cycles, locked=frozenset(self.lock), lock_fraction=fraction(self.pretrain.lock_fraction)
+        )
 
-def run_passes(order: Visits, how: Pretrain, cycles: int) -> tuple[Pass, ...]:
-    """All passes of a run's first `cycles` cycles, in order."""
-    datasets = [(name, frozenset(tasks)) for name, tasks in order]
-    return passes(datasets, cycles, locked=frozenset(how.lock), lock_fraction=fraction(how.lock_fraction))
+    def stages(self, cycles: int) -> tuple[Stage, ...]:
+        """The jobs that train the run's first `cycles` cycles."""
+        return stages(self.passes(cycles), self.pretrain.stage, self.stage_cycles)
 
-
-def run_stages(order: Visits, how: Pretrain, cycles: int) -> tuple[Stage, ...]:
-    """The jobs that train a run's first `cycles` cycles."""
-    return stages(run_passes(order, how, cycles), how.stage, how.stage_cycles)
+    def snaps(self, one: Pass) -> bool:
+        """Whether the teacher is copied after a pass: the last of its cell, in every `snapshots.every`-th cycle."""
+        if self.snapshots is None or (one.cycle + 1) % self.snapshots.every or one.mode != "release":
+            return False
+        return one.task in dict(self.snapshots.cells).get(one.dataset, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from fxcore import provenance
 from fxcore.data import transforms
 from fxcore.data.loaders import Samples, loader, shuffled
 from fxcore.data.store import Store
@@ -17,6 +19,7 @@ from fxcore.models.foundation import FoundationX
 from fxcore.params.training import Augmentation
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.seeding import derive
+from fxcore.slices.data import Heads
 from fxcore.slices.train import TrainSlice
 from fxcore.training import locking, runtime, schedule
 from fxcore.training.consistency import consistency
@@ -27,10 +30,15 @@ from fxcore.training.teacher import Teacher
 Row = dict[str, float | int | str]
 
 
-def build(slice_: TrainSlice) -> FoundationX:
+def heads_of(slice_: TrainSlice, stores: Mapping[str, Store]) -> dict[str, Heads]:
+    """Classes and label policies of each dataset a run visits."""
+    return {name: stores[name].heads(tasks) for name, tasks in slice_.visits}
+
+
+def build(slice_: TrainSlice, heads: Mapping[str, Heads]) -> FoundationX:
     """The network of a run, freshly initialised from the seed."""
-    heads = {name: {task: len(slice_.heads[name].classes(task)) for task in tasks} for name, tasks in slice_.visits}
-    return FoundationX(slice_.model, heads, slice_.seed)
+    sizes = {name: {task: len(heads[name].classes(task)) for task in tasks} for name, tasks in slice_.visits}
+    return FoundationX(slice_.model, sizes, slice_.seed)
 
 
 class Trainer:
@@ -42,33 +50,45 @@ class Trainer:
         """`horizon` is the number of updates after which the learning rate reaches zero."""
         self.slice, self.how = slice_, slice_.pretrain
         self.stores, self.horizon, self.device, self.workers = stores, horizon, device, workers
-        self.student = build(slice_).to(device)
-        self.teacher = None if self.how.momentum is None else Teacher(self.student, self.how.momentum)
+        self.heads = heads_of(slice_, stores)
+        self.student = build(slice_, self.heads).to(device)
+        self.teacher = None if slice_.momentum is None else Teacher(self.student, slice_.momentum)
         groups = locking.parameter_groups(self.student, self.how.rates)
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.how.weight_decay, fused=True)
         self.passes = self.updates = 0
+        self.seen = {name: {str(task): 0 for task in tasks} for name, tasks in slice_.visits}
 
     def restore(self, state: TrainState) -> None:
-        """Continue from a state of this run."""
+        """Continue from a state of this run.
+
+        Raises:
+            InputError: it was trained with other parameters, or on other heads.
+        """
+        state.check(self.slice, self.heads)
         self.student.load_state_dict(state.part("student"))
         if self.teacher is not None:
             self.teacher.model.load_state_dict(state.part("teacher"))
         restore_optimizer(self.optimizer, self.student, state.part("optimizer"))
         self.passes, self.updates = state.passes, state.updates
+        self.seen = {name: dict(tasks) for name, tasks in state.seen.items()}
 
-    def state(self, provenance: Mapping[str, object]) -> TrainState:
-        """All that the next stage depends on."""
+    def state(self, stage: int) -> TrainState:
+        """All that the stage after `stage` depends on."""
         tensors: dict[str, Tensor] = {f"student.{name}": value for name, value in self.student.state_dict().items()}
         if self.teacher is not None:
             tensors |= {f"teacher.{name}": value for name, value in self.teacher.model.state_dict().items()}
         tensors |= {
             f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer, self.student).items()
         }
-        return TrainState(tensors, self.passes, self.updates, provenance)
+        made = provenance.describe(self.slice) | {
+            "stage": stage,
+            "heads": {name: json.loads(heads.canonical()) for name, heads in self.heads.items()},
+        }
+        return TrainState(tensors, self.passes, self.updates, self.seen, made)
 
     def batches(self, one: Pass) -> Iterable[Batch]:
         """The shuffled, augmented batches of a pass."""
-        heads, store = self.slice.heads[one.dataset], self.stores[one.dataset]
+        heads, store = self.heads[one.dataset], self.stores[one.dataset]
         rows = store.rows(one.task, Split.TRAIN)
         size = self.how.batch_size
         transform = transforms.training(
@@ -105,6 +125,7 @@ class Trainer:
                 "images_per_second": round(len(batch.rows) / seconds, 2),
             }
             self.updates += 1
+            self.seen[one.dataset][one.task] += len(batch.rows)
         if self.teacher is not None:
             self.teacher.follow(self.student)
         self.passes += 1

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from fxcore import provenance
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.files import atomic
 from fxcore.machine import Machine
 from fxcore.passes import Stage, Task
 from fxcore.progress import Progress
-from fxcore.slices.train import TrainSlice, run_passes, run_stages
+from fxcore.slices.train import TrainSlice
 from fxcore.training import runtime, schedule
 from fxcore.training.loop import Row, Trainer, counts
+from fxcore.training.snapshots import Snapshots
 from fxcore.training.state import load
 
 log = logging.getLogger(__name__)
+
+
+class Outputs(NamedTuple):
+    """Files that a stage writes; `snapshots` only for a run that takes them."""
+
+    state: Path
+    history: Path
+    snapshots: Path
+
 
 COLUMNS = (
     *(
@@ -46,33 +57,44 @@ COLUMNS = (
 """Of the history CSV; a term that a task does not have is blank."""
 
 
-def stage_of(slice_: TrainSlice, number: int) -> Stage:
-    """A run's stage by its number, from 1; a stage has at most `stage_cycles` cycles, so this many cycles reach it."""
-    how = slice_.pretrain
-    return run_stages(slice_.visits, how, number * how.stage_cycles)[number - 1]
+def stage_of(slice_: TrainSlice, name: str) -> Stage:
+    """A run's stage by its name, which says the cycle it ends in or follows.
+
+    Raises:
+        InputError: the run has no such stage.
+    """
+    found = re.fullmatch(r"cycle_(\d+)(-\d+)?", name)
+    reached = int(found[1]) + bool(found[2]) if found else 0
+    cycles = -(-reached // slice_.stage_cycles) * slice_.stage_cycles
+    stages = slice_.stages(cycles) if cycles else ()
+    for stage in stages:
+        if stage.name == name:
+            return stage
+    raise InputError(
+        f"--stage {name}: {slice_.run} has no such stage; its first is {slice_.stages(slice_.stage_cycles)[0].name}"
+    )
 
 
 def pretrain(
     slice_: TrainSlice,
-    number: int,
+    name: str,
     previous: Path | None,
     stores: Mapping[str, Store],
     machine: Machine,
     gpus: int,
-    state: Path,
-    history: Path,
+    outputs: Outputs,
 ) -> None:
-    """Train stage `number` of a run.
+    """Train the stage called `name` of a run.
 
     Raises:
         InputError: `previous` is not the state that this stage continues.
     """
     runtime.prepare(machine)
-    stage = stage_of(slice_, number)
+    stage = stage_of(slice_, name)
     images = counts(stores, slice_)
     _check_counts(images, slice_)
     size = slice_.pretrain.batch_size
-    horizon = schedule.updates_of(run_passes(slice_.visits, slice_.pretrain, slice_.horizon_cycles), images, size)
+    horizon = schedule.updates_of(slice_.passes(slice_.horizon_cycles), images, size)
     with runtime.lease(gpus):
         device = runtime.device(machine, gpus)
         trainer = Trainer(slice_, stores, horizon, device, machine.workers)
@@ -80,11 +102,14 @@ def pretrain(
             trainer.restore(load(previous))
         if trainer.passes != stage.passes[0].index:
             raise InputError(
-                f"{previous}: {trainer.passes} passes done; stage {number} of {slice_.run} begins after {stage.passes[0].index}"
+                f"{previous}: {trainer.passes} passes done; {name} of {slice_.run} begins after {stage.passes[0].index}"
             )
-        rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size))
-        trainer.state(provenance.describe(slice_) | {"stage": number}).save(state)
-        write_history(history, rows)
+        snapshots = Snapshots(slice_)
+        rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots)
+        trainer.state(stage.number).save(outputs.state)
+        write_history(outputs.history, rows)
+        if slice_.snapshots is not None:
+            snapshots.save(outputs.snapshots)
 
 
 def _check_counts(images: Mapping[tuple[str, Task], int], slice_: TrainSlice) -> None:
@@ -96,14 +121,15 @@ def _check_counts(images: Mapping[tuple[str, Task], int], slice_: TrainSlice) ->
             )
 
 
-def _train(trainer: Trainer, stage: Stage, updates: int) -> list[Row]:
-    progress = Progress(f"{trainer.slice.run}, stage {stage.number}", updates, "updates")
+def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots) -> list[Row]:
+    progress = Progress(f"{trainer.slice.run}, {stage.name}", updates, "updates")
     rows: list[Row] = []
     for one in stage.passes:
         first = len(rows)
         for row in trainer.run(one):
             rows.append(row)
             progress.advance(detail=one.name)
+        snapshots.take(trainer, one)
         losses = [float(row["loss"]) for row in rows[first:]]
         log.info(
             "%s: pass %d, %s: %d updates, mean loss %.4f",

@@ -20,16 +20,49 @@ from torch import Tensor, nn
 
 from fxcore.errors import InputError
 from fxcore.files import atomic
+from fxcore.slices.data import Heads
+from fxcore.slices.train import TrainSlice
 
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
-    """Everything the next stage depends on: `tensors` by name, passes and updates done, and who made it."""
+    """Everything the next stage depends on.
+
+    `tensors` by name, passes and updates done, training images `seen` of each dataset and task (repeats counted), and who
+    made it: `provenance` with the run's slice as `params`, the number of the `stage`, and the `heads`.
+    """
 
     tensors: Mapping[str, Tensor]
     passes: int
     updates: int
+    seen: Mapping[str, Mapping[str, int]]
     provenance: Mapping[str, Any]
+
+    @property
+    def slice(self) -> TrainSlice:
+        """The parameters it was trained with."""
+        return TrainSlice.model_validate(self.provenance["params"])
+
+    @property
+    def heads(self) -> dict[str, Heads]:
+        """Classes and label policies of each dataset it was trained on."""
+        return {name: Heads.model_validate(one) for name, one in self.provenance["heads"].items()}
+
+    def check(self, slice_: TrainSlice, heads: Mapping[str, Heads]) -> None:
+        """Refuse a state that another experiment left under this name.
+
+        Raises:
+            InputError: it belongs to another run, or was trained with other parameters or heads.
+        """
+        mine = self.slice
+        if mine.run != slice_.run:
+            raise InputError(f"a state of run {mine.run}; expected {slice_.run}")
+        if mine != slice_ or self.heads != heads:
+            other = [name for name in TrainSlice.model_fields if getattr(mine, name) != getattr(slice_, name)]
+            raise InputError(
+                f"stage {self.provenance['stage']} of {mine.run} was trained with other {', '.join(other) or 'heads'};"
+                " delete the run's states and train it again"
+            )
 
     def part(self, name: str) -> dict[str, Tensor]:
         """Tensors whose name starts with `name`, without it: "student", "teacher", "optimizer"."""
@@ -39,24 +72,8 @@ class TrainState:
 
     def save(self, path: Path) -> None:
         """Write the state atomically, with the checksum of its tensors."""
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors.items()}
-        facts = {
-            "passes": self.passes,
-            "updates": self.updates,
-            "provenance": self.provenance,
-            "sha256": _digest(tensors),
-        }
-        with atomic(path) as part:
-            # One entry: safetensors writes several in no fixed order, and equal states are to be equal files.
-            save_file(tensors, part, {"fxcore": json.dumps(facts, sort_keys=True)})
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        facts = {"passes": self.passes, "updates": self.updates, "seen": self.seen, "provenance": self.provenance}
+        write(path, self.tensors, facts)
 
 
 def load(path: Path) -> TrainState:
@@ -65,16 +82,48 @@ def load(path: Path) -> TrainState:
     Raises:
         InputError: the file is missing, cut short, altered, or no training state.
     """
-    again = f"delete it and run the stage again: snakemake --cores all -- {path}"
+    tensors, facts = read(path)
+    try:
+        return TrainState(tensors, facts["passes"], facts["updates"], facts["seen"], facts["provenance"])
+    except KeyError as error:
+        raise InputError(f"{path}: is no training state, it has no {error}; {_again(path)}") from error
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and facts as one file, atomically, with a checksum; equal content gives equal bytes."""
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with atomic(path) as part:
+        # One entry: safetensors writes several in no fixed order.
+        save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": _digest(whole)}, sort_keys=True)})
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts that `write` wrote, on the CPU.
+
+    Raises:
+        InputError: the file is missing, cut short or altered.
+    """
     try:
         with safe_open(path, framework="pt") as opened:
-            facts = json.loads((opened.metadata() or {}).get("fxcore", "{}"))
+            facts: dict[str, Any] = json.loads((opened.metadata() or {}).get("fxcore", "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a training state ({error}); {again}") from error
+        raise InputError(f"{path}: cannot be read as a training state ({error}); {_again(path)}") from error
     if facts.get("sha256") != _digest(tensors):
-        raise InputError(f"{path}: its tensors do not have the checksum it was written with; {again}")
-    return TrainState(tensors, facts["passes"], facts["updates"], facts["provenance"])
+        raise InputError(f"{path}: its tensors do not have the checksum it was written with; {_again(path)}")
+    return tensors, facts
+
+
+def _again(path: Path) -> str:
+    return f"delete it and run the stage again: snakemake --cores all -- {path}"
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

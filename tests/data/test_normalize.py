@@ -93,6 +93,16 @@ def test_policies_turn_codes_into_targets(folder_dataset, tmp_path, uncertain, b
     assert of_known[1, 0]
 
 
+def test_the_store_knows_classes_and_policies_of_its_tasks(folder_dataset, tmp_path):
+    heads = _store(folder_dataset, tmp_path).heads((Task.CLASSIFICATION, Task.LOCALIZATION))
+    assert heads.classes(Task.CLASSIFICATION) == heads.reported(Task.CLASSIFICATION) == ("Nodule", "Mass")
+    assert heads.classes(Task.LOCALIZATION) == ("nodule",)
+    assert heads.classes(Task.SEGMENTATION) == ()
+    assert heads == Heads.of(SLICE.dataset, (Task.CLASSIFICATION, Task.LOCALIZATION))
+    some = heads.classification.model_copy(update={"reported": ("Mass",)})
+    assert heads.model_copy(update={"classification": some}).reported(Task.CLASSIFICATION) == ("Mass",)
+
+
 def _delete_image(dataset):
     (dataset.root / "images/2.png").unlink()
 

@@ -1,11 +1,20 @@
 """Validation chooses: the best state of each branch, the later of equals, and never one without a number before one with."""
 
+import json
 import math
 
+import pandas as pd
 import pytest
+import torch
 
-from fxcore.evaluation.score import Candidate, _choices, choose
+from fxcore.errors import InputError
+from fxcore.evaluation.evaluate import evaluate
+from fxcore.evaluation.score import Candidate, _choices, choose, score
+from fxcore.machine import Machine
 from fxcore.passes import Task
+from fxcore.slices.make import evaluate_slice, score_slice, train_slice
+from fxcore.training.loop import Trainer
+from fxcore.training.snapshots import Snapshots
 
 
 def _candidate(stage, value, branch="student", task=Task.CLASSIFICATION, dataset="a"):
@@ -51,3 +60,112 @@ def test_the_choice_is_the_branch_that_did_best():
 def test_a_value_that_is_no_number_is_null_in_the_file():
     candidates = [_candidate(1, math.nan)]
     assert _choices(0.4, candidates, candidates)["candidates"][0]["value"] is None
+
+
+def _trainer(params, stores):
+    return Trainer(train_slice(params, "foundation_x"), stores, 40, torch.device("cpu"))
+
+
+def _disturb(model):
+    """Another network of the same shape."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+
+
+@pytest.fixture(scope="module")
+def scored(_tiny, stores, tmp_path_factory):
+    """Two states that no update was made in, the teacher of the second disturbed, and a snapshot of each teacher."""
+    from fxcore.params.experiment import Params
+
+    folder, params = tmp_path_factory.mktemp("scored"), Params.model_validate(_tiny)
+    trainer = _trainer(params, stores)
+    first, last = (one for one in trainer.slice.passes(1) if trainer.slice.snaps(one))
+    trainer.state(1).save(folder / "1.safetensors")
+    snapshots = Snapshots(trainer.slice)
+    snapshots.take(trainer, first)
+    _disturb(trainer.teacher.model)
+    snapshots.take(trainer, last)
+    snapshots.save(folder / "snapshots.safetensors")
+    trainer.state(2).save(folder / "2.safetensors")
+    _score(params, stores, folder, ["1", "2"], ["snapshots"])
+    files = (folder / "predictions.parquet", folder / "choice.json")
+    evaluate(evaluate_slice(params, "foundation_x"), *files, lambda _: stores, folder / "metrics.json")
+    return folder
+
+
+def _score(params, stores, folder, states, snapshots=()):
+    at = [[folder / f"{name}.safetensors" for name in names] for names in (states, snapshots)]
+    outputs = (folder / "predictions.parquet", folder / "choice.json")
+    score(score_slice(params, "foundation_x"), *at, lambda _: stores, Machine(), 0, *outputs)
+
+
+def _choice(scored):
+    return json.loads((scored / "choice.json").read_text())
+
+
+def test_a_snapshot_is_placed_after_its_pass_and_scored_for_every_asked_cell(scored):
+    followed = _choice(scored)["snapshots"]
+    cells = [["example_a", "classification"], ["example_a", "segmentation"]]
+    assert [(one["pass"], one["cycle"], one["after"], one["of"]) for one in followed] == [
+        (1, 1, cells[0], cells[0]),
+        (1, 1, cells[0], cells[1]),
+        (5, 1, cells[1], cells[0]),
+        (5, 1, cells[1], cells[1]),
+    ]
+    # each snapshot is the teacher of one of the two states
+    values = {
+        (one["stage"], one["task"]): one["value"] for one in _choice(scored)["candidates"] if one["branch"] == "teacher"
+    }
+    expected = [values[stage, task] for stage in (1, 2) for task in ("classification", "segmentation")]
+    assert [one["value"] for one in followed] == expected
+    assert expected[:2] != expected[2:]
+
+
+def test_the_untrained_network_predicts_test_as_a_state_without_updates_does(scored):
+    table = pd.read_parquet(scored / "predictions.parquet")
+    assert set(table.loc[table["branch"] == "untrained", "split"]) == {"test"}
+    test = table[table["split"] == "test"].drop(columns="branch")
+    branch = table.loc[test.index, "branch"]
+    student, untrained = (test[branch == name].reset_index(drop=True) for name in ("student", "untrained"))
+    assert len(untrained) > 0
+    order = ["task", "row", "label", "score"]
+    pd.testing.assert_frame_equal(
+        student.sort_values(order, ignore_index=True), untrained.sort_values(order, ignore_index=True)
+    )
+
+
+def test_the_gain_is_what_the_chosen_teacher_is_better_by_than_the_network_before_training(scored):
+    cells = json.loads((scored / "metrics.json").read_text())["test"]["example_a"]
+    assert set(cells) == set(Task)
+    for cell in cells.values():
+        metric = cell["metric"]
+        values = {branch: cell[branch][metric]["value"] for branch in ("student", "teacher", "untrained")}
+        assert values["student"] == values["untrained"]
+        assert cell["gain"]["value"] == pytest.approx(values["teacher"] - values["untrained"], abs=2e-6)
+    assert any(cell["gain"]["value"] for cell in cells.values())
+
+
+def test_images_seen_are_those_of_the_last_state(scored):
+    zero = {"example_a": {"classification": 0, "localization": 0, "segmentation": 0}}
+    assert _choice(scored)["seen"] == json.loads((scored / "metrics.json").read_text())["seen"] == zero
+
+
+def test_a_state_trained_otherwise_than_the_last_is_refused(stores, tiny, tmp_path):
+    _trainer(tiny(seed=8), stores).state(1).save(tmp_path / "1.safetensors")
+    _trainer(tiny(), stores).state(2).save(tmp_path / "2.safetensors")
+    with pytest.raises(
+        InputError, match=r"1\.safetensors: stage 1 of foundation_x was trained with other seed; delete"
+    ):
+        _score(tiny(), stores, tmp_path, ["1", "2"])
+    assert not (tmp_path / "predictions.parquet").exists()
+
+
+def test_a_state_of_another_run_is_refused(stores, tiny, tmp_path):
+    slice_ = train_slice(tiny(), "example_a_localization")
+    Trainer(slice_, stores, 40, torch.device("cpu")).state(1).save(tmp_path / "1.safetensors")
+    with pytest.raises(
+        InputError, match=r"1\.safetensors: a state of run example_a_localization; expected foundation_x"
+    ):
+        _score(tiny(), stores, tmp_path, ["1"])

@@ -3,8 +3,8 @@
 import csv
 
 from fxcore.report import render
+from fxcore.report.pretraining import _cell, _undefined, table3_pretraining
 from fxcore.report.render import Table
-from fxcore.report.table import _cell, _note, _numbers, _table3_row
 
 TABLE = Table(
     "T",
@@ -29,53 +29,141 @@ def test_csv_is_the_truth(tmp_path):
         assert list(csv.DictReader(source)) == [{"name": "a|b_c & 50 % <i>", "value": "1.5"}]
 
 
-CELL = {
-    "choice": "student",
-    "student": {"auc": {"value": 0.91234, "low": 0.8, "high": None, "undefined": ["Hernia"]}},
-}
-
-
-def test_numbers_are_percent_and_what_is_missing_stays_missing():
-    assert _numbers("x", CELL, "student", "auc") == {"x": 91.23, "x_low": 80.0, "x_high": None}
-    assert _numbers("x", CELL, "teacher", "auc") == {"x": None, "x_low": None, "x_high": None}
-    assert _numbers("x", CELL, "choice", "auc")["x"] == 91.23
-    assert _numbers("x", {}, "choice", "auc")["x"] is None
-
-
 def test_a_cell_without_positives_says_so():
-    assert _note([]) == ""
-    assert _note(CELL["student"]["auc"]["undefined"]) == "no positives, or no negatives, in test: Hernia"
+    assert _undefined([]) == ""
+    assert _undefined(["Hernia"]) == "no positives, or no negatives, in test: Hernia"
 
 
 def test_cells_for_readers():
     assert _cell({"x": 91.23, "x_low": 80.0, "x_high": 95.0}, "x") == "91.2 [80.0, 95.0]"
     assert _cell({"x": 91.23, "x_low": None, "x_high": None}, "x") == "91.2"
     assert _cell({"x": None, "x_low": None, "x_high": None}, "x") == "–"
+    assert _cell({"x": 1.23, "x_low": -0.5, "x_high": 3.0}, "x", "+") == "+1.2 [-0.5, +3.0]"
 
 
-def test_a_row_without_a_baseline_has_no_difference():
-    one = {
-        "dataset": "D",
-        "task": "localization",
-        "metric": "map40",
-        "note": "",
+def _branch(metric, value, low=None, high=None, undefined=()):
+    return {"images": 1000, "patients": 9, metric: {"value": value, "low": low, "high": high, "undefined": undefined}}
+
+
+JOINT = {
+    "siim_acr": {
+        "classification": {
+            "metric": "auc",
+            "choice": "student",
+            "student": _branch("auc", 0.91234, 0.8, 0.95, ["Pneumothorax"]),
+            "teacher": _branch("auc", 0.9),
+            "untrained": _branch("auc", 0.5, 0.45, 0.55),
+            "gain": {"value": 0.4, "low": 0.35, "high": 0.45},
+        },
+    },
+    "tbx11k": {
+        "localization": {
+            "metric": "map40",
+            "choice": "student",
+            "student": _branch("map40", 0.25),
+            "untrained": _branch("map40", None),
+            "gain": {"value": None, "low": None, "high": None},
+        },
+    },
+}
+ALONE = {
+    "siim_acr": {"classification": {"metric": "auc", "choice": "student", "student": _branch("auc", 0.885, 0.8, 0.9)}}
+}
+SEEN = {
+    "joint": {"siim_acr": {"classification": 1200}, "tbx11k": {"localization": 30}},
+    "alone": {"siim_acr": {"classification": 1100}},
+}
+
+
+def _table3(tiny, handmade):
+    phantom = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
+    length = {"cycles": 1, "horizon_cycles": 1}
+    visits = {"siim_acr": ["classification"], "tbx11k": ["localization"]}
+    alone = {"visits": {"siim_acr": ["classification"]}, **length}
+    runs = {
+        "joint": {"title": "Joint", "role": "joint", "train": {"visits": visits, **length}},
+        "alone": {"title": "Alone", "role": "baseline", "train": alone},
+    }
+    params = tiny(datasets={"siim_acr": phantom, "tbx11k": phantom}, runs=runs, report={})
+    return table3_pretraining(handmade(params, metrics={"joint": JOINT, "alone": ALONE}, seen=SEEN))
+
+
+def test_table_3_has_a_record_of_percent_for_each_dataset_and_task(tiny, handmade):
+    first, second = _table3(tiny, handmade).records
+    assert first == {
+        "dataset": "SIIM-ACR",
+        "key": "siim_acr",
+        "task": "classification",
+        "metric": "auc",
+        "untrained": 50.0,
+        "untrained_low": 45.0,
+        "untrained_high": 55.0,
+        "baseline": 88.5,
+        "baseline_low": 80.0,
+        "baseline_high": 90.0,
+        "teacher": 90.0,
+        "teacher_low": None,
+        "teacher_high": None,
+        "student": 91.23,
+        "student_low": 80.0,
+        "student_high": 95.0,
+        "choice": 91.23,
+        "choice_low": 80.0,
+        "choice_high": 95.0,
+        "gain": 40.0,
+        "gain_low": 35.0,
+        "gain_high": 45.0,
+        "published_baseline": 95.01,
+        "published_foundation_x": 96.44,
         "test_images": 1000,
         "test_patients": 9,
+        "images_seen_baseline": 1100,
+        "images_seen_joint": 1200,
+        "note": "no positives, or no negatives, in test: Pneumothorax",
     }
-    one |= {"images_seen_baseline": None, "images_seen_joint": 1200}
-    for column in ("baseline", "teacher", "student", "choice"):
-        value = None if column == "baseline" else 50.0
-        one |= {column: value, f"{column}_low": None, f"{column}_high": None}
-    assert _table3_row(one) == (
-        "D",
-        "localization",
-        "mAP40",
-        "–",
-        "50.0",
-        "–",
-        "50.0",
-        "50.0",
-        "1,000 (9)",
-        "–, 1,200",
-        "",
-    )
+    assert {column: value for column, value in second.items() if value is None}.keys() == {
+        *("baseline", "teacher", "untrained", "gain"),
+        *(f"{name}_low" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice")),
+        *(f"{name}_high" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice")),
+        "images_seen_baseline",
+    }
+    assert second["student"] == second["choice"] == 25.0
+
+
+def test_rows_of_table_3_for_readers(tiny, handmade):
+    table = _table3(tiny, handmade)
+    assert [dict(zip(table.header, row, strict=True)) for row in table.rows] == [
+        {
+            "dataset": "SIIM-ACR",
+            "task": "classification",
+            "metric": "AUC",
+            "baseline": "88.5 [80.0, 90.0]",
+            "Joint (teacher)": "90.0",
+            "Δ": "+1.5",
+            "gain over untrained": "+40.0 [+35.0, +45.0]",
+            "student": "91.2 [80.0, 95.0]",
+            "choice": "91.2 [80.0, 95.0]",
+            "published baseline": "95.01",
+            "published Foundation X": "96.44",
+            "test images (patients)": "1,000 (9)",
+            "images seen (baseline, joint)": "1,100, 1,200",
+            "note": "no positives, or no negatives, in test: Pneumothorax",
+        },
+        {
+            "dataset": "TBX11K",
+            "task": "localization",
+            "metric": "mAP40",
+            "baseline": "–",
+            "Joint (teacher)": "–",
+            "Δ": "–",
+            "gain over untrained": "–",
+            "student": "25.0",
+            "choice": "25.0",
+            "published baseline": "78.08",
+            "published Foundation X": "81.80",
+            "test images (patients)": "1,000 (9)",
+            "images seen (baseline, joint)": "–, 30",
+            "note": "published: the printed difference does not follow from the printed values (+3.72)",
+        },
+    ]
+    assert table.caption.startswith("Phantom data: synthetic pictures, not radiographs. Test split, percent, with 95 %")

@@ -1,73 +1,58 @@
 """Training: the same bits whatever the stage granularity, frozen means frozen, and states that do not fit are refused."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
 
-from fxcore.data.normalize import normalize
-from fxcore.data.store import Store
 from fxcore.errors import InputError
-from fxcore.machine import Machine
 from fxcore.passes import Mode, Task
-from fxcore.phantom.phantom import write
-from fxcore.slices.make import phantom_slice, store_slice, train_slice
-from fxcore.slices.train import run_passes
+from fxcore.slices.make import train_slice
 from fxcore.training import locking
 from fxcore.training.loop import Trainer
-from fxcore.training.pretrain import pretrain
+from fxcore.training.pretrain import stage_of
 from fxcore.training.state import load
+from tests.training.conftest import train
 
-HERE = Machine()
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory):
-    from fxcore.params.experiment import load as load_params
-    from tests.conftest import TINY
-
-    root = tmp_path_factory.mktemp("data")
-    tiny = load_params(TINY)
-    write(phantom_slice(tiny, "example_a"), root / "native")
-    normalize(store_slice(tiny, "example_a"), root / "native", root / "store")
-    return {"example_a": Store(root / "store")}
+PASS_BY_PASS = [
+    *("cycle_0-01", "cycle_0-02", "cycle_0-03", "cycle_0-04", "cycle_1"),
+    *("cycle_1-01", "cycle_1-02", "cycle_1-03", "cycle_1-04", "cycle_2"),
+]
 
 
-def _train(slice_, stores, folder: Path, stages: int) -> Path:
-    previous = None
-    for number in range(1, stages + 1):
-        state = folder / f"{number}.safetensors"
-        pretrain(slice_, number, previous, stores, HERE, 0, state, folder / f"{number}.csv")
-        previous = state
-    return previous
+def _history(folder, stages):
+    """Numbers of all updates but the one that depends on the machine."""
+    whole = pd.concat(pd.read_csv(folder / f"{name}.csv") for name in stages)
+    return whole.drop(columns="images_per_second").reset_index(drop=True)
 
 
-def test_the_same_bits_whatever_the_stage(stores, tiny, tmp_path):
-    finals, histories = {}, {}
-    for name, stages, how in [
-        ("pass", 10, {"stage": "pass"}),
-        ("dataset", 2, {"stage": "dataset"}),
-        ("run", 1, {"stage": "cycle", "stage_cycles": 2}),
-    ]:
-        changes = {f"pretrain__{key}": value for key, value in how.items()}
-        if name == "run":
-            changes |= {f"runs__example_a_localization__{key}": 2 for key in ("cycles", "horizon_cycles")}
-        slice_ = train_slice(tiny(**changes), "foundation_x")
-        folder = tmp_path / name
-        finals[name] = load(_train(slice_, stores, folder, stages))
-        histories[name] = (
-            pd.concat(pd.read_csv(folder / f"{n}.csv") for n in range(1, stages + 1))
-            .drop(columns="images_per_second")
-            .reset_index(drop=True)
-        )
-    assert finals["pass"].passes == 10
-    for name in ("dataset", "run"):
-        assert (finals[name].passes, finals[name].updates) == (finals["pass"].passes, finals["pass"].updates)
-        assert set(finals[name].tensors) == set(finals["pass"].tensors)
-        for key, value in finals["pass"].tensors.items():
-            assert torch.equal(value, finals[name].tensors[key]), (name, key)
-        pd.testing.assert_frame_equal(histories[name], histories["pass"])
+@pytest.mark.parametrize(
+    ("changes", "stages"),
+    [
+        ({"pretrain__stage": "dataset"}, ["cycle_1", "cycle_2"]),
+        ({"pretrain__stage": "cycle", "runs__foundation_x__train__stage_cycles": 2}, ["cycle_2"]),
+    ],
+    ids=["dataset", "two cycles"],
+)
+def test_the_same_bits_whatever_the_stage(stores, tiny, tmp_path, pass_by_pass, changes, stages):
+    expected = load(pass_by_pass / "cycle_2.safetensors")
+    found = load(train(train_slice(tiny(**changes), "foundation_x"), stores, tmp_path, stages)[-1].state)
+    assert (found.passes, found.updates) == (expected.passes, expected.updates) == (10, 22)
+    assert found.seen == expected.seen
+    assert set(found.tensors) == set(expected.tensors)
+    for key, value in expected.tensors.items():
+        assert torch.equal(value, found.tensors[key]), key
+    pd.testing.assert_frame_equal(_history(tmp_path, stages), _history(pass_by_pass, PASS_BY_PASS))
+
+
+def test_images_seen_are_whole_batches_with_repeats(pass_by_pass):
+    # of 12 images in batches of 4: 3 updates a release pass, 1 a lock pass; two cycles
+    seen = load(pass_by_pass / "cycle_2.safetensors").seen
+    assert seen == {"example_a": {"classification": 2 * 12, "localization": 2 * 16, "segmentation": 2 * 16}}
+    assert load(pass_by_pass / "cycle_0-02.safetensors").seen["example_a"] == {
+        "classification": 12,
+        "localization": 4,
+        "segmentation": 0,
+    }
 
 
 def _trainer(tiny, stores, **changes):
@@ -76,13 +61,13 @@ def _trainer(tiny, stores, **changes):
 
 
 def _snapshot(trainer):
-    return {name: value.clone() for name, value in trainer.state({}).tensors.items()}
+    return {name: value.clone() for name, value in trainer.state(1).tensors.items()}
 
 
 def test_over_each_pass_what_is_frozen_stands_still_and_what_is_released_moves(stores, tiny):
     # enough images for several updates in every pass, so that each trained parameter is reached
     slice_, trainer = _trainer(tiny, stores, pretrain__batch_size=2)
-    for one in run_passes(slice_.visits, slice_.pretrain, 1):
+    for one in slice_.passes(1):
         before = _snapshot(trainer)
         list(trainer.run(one))
         after = _snapshot(trainer)
@@ -107,7 +92,7 @@ def test_over_each_pass_what_is_frozen_stands_still_and_what_is_released_moves(s
 
 def test_the_teacher_follows_after_every_pass_by_its_momentum(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
-    plan = run_passes(slice_.visits, slice_.pretrain, 1)
+    plan = slice_.passes(1)
     expected = {name: value.clone() for name, value in trainer.student.named_parameters()}
     for one in plan:
         list(trainer.run(one))
@@ -119,7 +104,7 @@ def test_the_teacher_follows_after_every_pass_by_its_momentum(stores, tiny):
 
 def test_terms_of_the_loss_and_their_weights(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
-    rows = [row for one in run_passes(slice_.visits, slice_.pretrain, 1) for row in trainer.run(one)]
+    rows = [row for one in slice_.passes(1) for row in trainer.run(one)]
     for row in rows:
         locked = row["mode"] == Mode.LOCK
         assert ("consistency" in row) is not locked
@@ -133,14 +118,16 @@ def test_terms_of_the_loss_and_their_weights(stores, tiny):
 def test_without_a_teacher_the_task_has_the_whole_loss(stores, tiny):
     def first_loss(**changes):
         slice_, trainer = _trainer(tiny, stores, **changes)
-        return next(iter(trainer.run(run_passes(slice_.visits, slice_.pretrain, 1)[0])))["bce"]
+        return next(iter(trainer.run(slice_.passes(1)[0])))["bce"]
 
-    assert first_loss(pretrain__momentum=None) == pytest.approx(2 * first_loss(), rel=1e-6)
+    assert first_loss(
+        runs__foundation_x__train__momentum=None, runs__foundation_x__train__snapshots=None
+    ) == pytest.approx(2 * first_loss(), rel=1e-6)
 
 
 def test_localization_gradients_are_clipped_and_the_norm_before_is_recorded(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
-    one = next(one for one in run_passes(slice_.visits, slice_.pretrain, 1) if one.task is Task.LOCALIZATION)
+    one = next(one for one in slice_.passes(1) if one.task is Task.LOCALIZATION)
     trainer.passes = one.index
     parameters = locking.apply(trainer.student, one)
     row = trainer._update(one, next(iter(trainer.batches(one))), parameters)
@@ -149,20 +136,58 @@ def test_localization_gradients_are_clipped_and_the_norm_before_is_recorded(stor
     assert float(norm) == pytest.approx(0.1, rel=1e-3)
 
 
-def test_a_stage_refuses_the_state_of_another(stores, tiny, tmp_path):
+def test_a_stage_refuses_the_state_of_another(stores, tiny, tmp_path, pass_by_pass):
     slice_ = train_slice(tiny(pretrain__stage="pass"), "foundation_x")
-    first = _train(slice_, stores, tmp_path, 1)
-    with pytest.raises(InputError, match="1 passes done; stage 3 of foundation_x begins after 2"):
-        pretrain(slice_, 3, first, stores, HERE, 0, tmp_path / "x.safetensors", tmp_path / "x.csv")
-    assert not (tmp_path / "x.safetensors").exists()
+    first = pass_by_pass / "cycle_0-01.safetensors"
+    with pytest.raises(InputError, match="1 passes done; cycle_0-03 of foundation_x begins after 2"):
+        train(slice_, stores, tmp_path, ["cycle_0-03"], first)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_refuses_a_state_trained_with_other_parameters(stores, tiny, tmp_path, pass_by_pass):
+    slice_ = train_slice(tiny(pretrain__stage="pass", pretrain__consistency=0.25), "foundation_x")
+    with pytest.raises(InputError, match="stage 1 of foundation_x was trained with other pretrain"):
+        train(slice_, stores, tmp_path, ["cycle_0-02"], pass_by_pass / "cycle_0-01.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "together", "name", "number", "passes"),
+    [
+        ("pass", 1, "cycle_0-01", 1, [0]),
+        ("pass", 1, "cycle_1", 5, [4]),
+        ("pass", 1, "cycle_2-02", 12, [11]),
+        ("dataset", 1, "cycle_3", 3, [10, 11, 12, 13, 14]),
+        ("cycle", 2, "cycle_4", 2, [*range(10, 20)]),
+    ],
+)
+def test_a_stage_by_its_name(tiny, stage, together, name, number, passes):
+    params = tiny(pretrain__stage=stage, runs__foundation_x__train__stage_cycles=together)
+    found = stage_of(train_slice(params, "foundation_x"), name)
+    assert (found.name, found.number) == (name, number)
+    assert [one.index for one in found.passes] == passes
+
+
+@pytest.mark.parametrize("name", ["cycle_0", "cycle_1-05", "cycle_01-1x", "stage_0001", ""])
+def test_a_name_of_no_stage_is_said(tiny, name):
+    slice_ = train_slice(tiny(pretrain__stage="pass"), "foundation_x")
+    expected = f"--stage {name}: foundation_x has no such stage; its first is cycle_0-01"
+    with pytest.raises(InputError) as caught:
+        stage_of(slice_, name)
+    assert str(caught.value) == expected
+
+
+def test_stages_of_several_cycles_are_named_rightly_where_one_is_unknown(tiny):
+    params = tiny(pretrain__stage="cycle", runs__foundation_x__train__stage_cycles=2)
+    with pytest.raises(InputError, match="its first is cycle_2"):
+        stage_of(train_slice(params, "foundation_x"), "cycle_1")
 
 
 def test_a_single_mask_is_too_few_to_normalise_over(stores, tiny, tmp_path, monkeypatch):
-    slice_ = train_slice(tiny(), "foundation_x")
     few = stores["example_a"]
     monkeypatch.setattr(few, "table", few.table.assign(has_masks=few.table["has_masks"] & (few.table.index == 0)))
     with pytest.raises(InputError, match="example_a has 1 training image annotated for segmentation"):
-        pretrain(slice_, 1, None, stores, HERE, 0, tmp_path / "x.safetensors", tmp_path / "x.csv")
+        train(train_slice(tiny(), "foundation_x"), stores, tmp_path, ["cycle_1"])
 
 
 def test_a_loss_that_is_no_number_stops_at_once_and_is_placed(stores, tiny):
@@ -172,4 +197,4 @@ def test_a_loss_that_is_no_number_stops_at_once_and_is_placed(stores, tiny):
     with pytest.raises(
         FloatingPointError, match=r"c001-example_a-classification-release, update 1: the loss is nan; images at rows \["
     ):
-        list(trainer.run(run_passes(slice_.visits, slice_.pretrain, 1)[0]))
+        list(trainer.run(slice_.passes(1)[0]))

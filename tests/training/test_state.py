@@ -4,25 +4,30 @@ import pytest
 import torch
 from torch import nn
 
+from fxcore import provenance
 from fxcore.errors import InputError
-from fxcore.training.state import TrainState, load, optimizer_tensors, restore_optimizer
+from fxcore.slices.make import train_slice
+from fxcore.training.state import TrainState, load, optimizer_tensors, restore_optimizer, write
+
+SEEN = {"a": {"classification": 68}}
+PROVENANCE = {"params": {"run": "a"}, "stage": 1}
 
 
-def _state():
+def _state(made=PROVENANCE):
     tensors = {
         "student.w": torch.randn(3, 4),
         "teacher.w": torch.randn(3, 4),
         "optimizer.step.w": torch.tensor(3.0),
         "student.n": torch.tensor(5),
     }
-    return TrainState(tensors, passes=3, updates=17, provenance={"params": {"run": "a"}, "stage": 1})
+    return TrainState(tensors, passes=3, updates=17, seen=SEEN, provenance=made)
 
 
 def test_a_state_comes_back_as_it_was(tmp_path):
     state = _state()
     state.save(tmp_path / "a.safetensors")
     again = load(tmp_path / "a.safetensors")
-    assert (again.passes, again.updates, again.provenance) == (3, 17, {"params": {"run": "a"}, "stage": 1})
+    assert (again.passes, again.updates, again.seen, again.provenance) == (3, 17, SEEN, PROVENANCE)
     assert set(again.tensors) == set(state.tensors)
     assert all(torch.equal(again.tensors[name], value) for name, value in state.tensors.items())
     assert set(again.part("student")) == {"w", "n"}
@@ -63,6 +68,74 @@ def test_a_damaged_state_is_never_used(tmp_path, damage, message):
 def test_a_missing_state_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.safetensors: cannot be read"):
         load(tmp_path / "nothing.safetensors")
+
+
+def test_a_file_of_tensors_that_is_no_state_is_said(tmp_path):
+    path = tmp_path / "snapshots.safetensors"
+    write(path, {"1.w": torch.ones(2)}, {"provenance": PROVENANCE})
+    with pytest.raises(InputError, match=r"snapshots\.safetensors: is no training state, it has no 'passes'"):
+        load(path)
+
+
+HEADS = {
+    "example_a": {
+        "classification": {
+            "classes": ["Cardiomegaly", "Lung Opacity"],
+            "uncertain": "u_ignore",
+            "blank": "blank_ignore",
+            "reported": None,
+        },
+        "localization": ["Right Lung", "Left Lung"],
+        "segmentation": ["Lungs", "Heart"],
+        "mirror": False,
+    }
+}
+
+
+@pytest.fixture
+def trained(tiny):
+    """A state of the tiny joint run after its second stage."""
+    slice_ = train_slice(tiny(), "foundation_x")
+    return _state(provenance.describe(slice_) | {"stage": 2, "heads": HEADS})
+
+
+def test_a_state_knows_the_slice_and_heads_it_was_trained_with(trained, tiny, tmp_path):
+    trained.save(tmp_path / "a.safetensors")
+    again = load(tmp_path / "a.safetensors")
+    assert again.slice == train_slice(tiny(), "foundation_x")
+    assert {name: one.model_dump(mode="json") for name, one in again.heads.items()} == HEADS
+    again.check(train_slice(tiny(runs__foundation_x__train__cycles=4), "foundation_x"), trained.heads)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"pretrain__batch_size": 3}, "pretrain"),
+        ({"runs__foundation_x__train__override": {"weight_decay": 0.5}}, "pretrain"),
+        ({"seed": 8}, "seed"),
+        ({"runs__foundation_x__train__momentum": 0.5, "seed": 8, "store_size": 80}, "store_size, seed, momentum"),
+        ({"runs__foundation_x__train__horizon_cycles": 5}, "horizon_cycles"),
+        ({"runs__foundation_x__train__snapshots": None}, "snapshots"),
+        ({"model__segmentation": {"bins": [1]}}, "model"),
+    ],
+    ids=str,
+)
+def test_a_state_trained_with_other_parameters_is_refused_and_they_are_named(trained, tiny, changes, what):
+    expected = f"stage 2 of foundation_x was trained with other {what}; delete the run's states and train it again"
+    with pytest.raises(InputError) as caught:
+        trained.check(train_slice(tiny(**changes), "foundation_x"), trained.heads)
+    assert str(caught.value) == expected
+
+
+def test_a_state_of_another_run_is_refused(trained, tiny):
+    with pytest.raises(InputError, match=r"^a state of run foundation_x; expected example_a_localization$"):
+        trained.check(train_slice(tiny(), "example_a_localization"), trained.heads)
+
+
+def test_a_state_trained_on_other_heads_is_refused(trained):
+    heads = {"example_a": trained.heads["example_a"].model_copy(update={"segmentation": ("Heart", "Lungs")})}
+    with pytest.raises(InputError, match=r"^stage 2 of foundation_x was trained with other heads; delete"):
+        trained.check(trained.slice, heads)
 
 
 def test_the_optimiser_continues_as_if_it_had_not_stopped():

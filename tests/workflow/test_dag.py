@@ -22,7 +22,9 @@ def test_every_table_and_figure_is_there(experiment):
     for figure in (experiment.results / "figures").glob("*.png"):
         with Image.open(figure) as picture:
             assert picture.size[0] > 500
-    assert len(list((experiment.results / "figures").iterdir())) == 6
+    assert len(list((experiment.results / "figures").iterdir())) == 4 * 2
+    page = (experiment.results / "index.md").read_text()
+    assert all(f"tables/{name}.csv" in page for name in names)
 
 
 def test_table_1_counts_what_was_drawn(experiment):
@@ -30,7 +32,7 @@ def test_table_1_counts_what_was_drawn(experiment):
     assert table[["head", "task", "train", "val", "test", "data"]].to_numpy().tolist() == [
         ["C1", "classification", 12, 6, 6, "phantom"],
         ["L1", "localization", 12, 6, 6, "phantom"],
-        ["S1", "segmentation", 9, 5, 4, "phantom"],  # of images 0 to 23, every fourth has no mask
+        ["S1", "segmentation", 12, 6, 6, "phantom"],
     ]
 
 
@@ -41,7 +43,7 @@ def test_table_2_is_the_lock_release_table(experiment):
         ["localization", "lock", 0.5, 1],
         ["localization", "release", 1.0, 3],
         ["segmentation", "lock", 0.5, 1],
-        ["segmentation", "release", 1.0, 2],
+        ["segmentation", "release", 1.0, 3],
     ]
 
 
@@ -51,8 +53,12 @@ def test_table_3_agrees_with_the_metrics_and_histories_behind_it(experiment):
     for task, metric in (("classification", "auc"), ("localization", "map40"), ("segmentation", "dice")):
         assert table.loc[task, "teacher"] == round(100 * metrics[task]["teacher"][metric]["value"], 2)
         assert table.loc[task, "choice"] == table.loc[task, metrics[task]["choice"]]
-    # two cycles: 3 + 3 updates of four images for classification; 1 + 3 twice for localization; 1 + 2 twice for segmentation
-    assert table["images_seen_joint"].to_dict() == {"classification": 24, "localization": 32, "segmentation": 24}
+        assert table.loc[task, "untrained"] == round(100 * metrics[task]["untrained"][metric]["value"], 2)
+        assert table.loc[task, "gain"] == pytest.approx(
+            table.loc[task, "teacher"] - table.loc[task, "untrained"], abs=0.02
+        )
+    # two cycles of updates of four images: 3 for classification; 1 and 3 for localization, and for segmentation
+    assert table["images_seen_joint"].to_dict() == {"classification": 24, "localization": 32, "segmentation": 32}
     assert table.loc["localization", "images_seen_baseline"] == 12
     assert pd.isna(table.loc["segmentation", "baseline"])
 
@@ -73,7 +79,30 @@ def test_only_the_chosen_predict_the_test_set_and_each_once(experiment):
     table = pd.read_parquet(experiment.results / "predictions/foundation_x.parquet")
     test = table[(table["split"] == "test") & (table["task"] != "localization")]
     assert not test.duplicated(["dataset", "task", "branch", "row", "label"]).any()
-    assert len(test[test["task"] == "classification"]) == 6 * 2 * 2  # images, classes, branches
+    # images, classes, branches with the untrained network
+    assert len(test[test["task"] == "classification"]) == 6 * 2 * 3
+    assert set(table.loc[table["branch"] == "untrained", "split"]) == {"test"}
+
+
+def test_snapshots_are_placed_in_time(experiment):
+    followed = json.loads((experiment.results / "predictions/foundation_x.json").read_text())["snapshots"]
+    # of five passes a cycle the first is of classification and the fifth releases segmentation; two cells each
+    assert [(one["pass"], one["after"][1], one["of"][1]) for one in followed] == [
+        (number, after, of)
+        for number, after in ((1, "classification"), (5, "segmentation"), (6, "classification"), (10, "segmentation"))
+        for of in ("classification", "segmentation")
+    ]
+    assert not (experiment.results / "checkpoints/example_a_localization/snapshots").exists()
+
+
+def test_the_summary_agrees_with_table_3(experiment):
+    summary = json.loads((experiment.results / "metrics/summary.json").read_text())
+    table = pd.read_csv(experiment.results / "tables/table3_pretraining.csv").set_index("task")
+    assert summary["foundation_x"]["example_a"] == table["choice"].to_dict()
+    assert summary["example_a_localization"]["example_a"] == {"localization": table.loc["localization", "baseline"]}
+    validation = pd.read_csv(experiment.results / "metrics/validation.csv")
+    # stages, branches, tasks; the baseline has one of each
+    assert validation["run"].value_counts().to_dict() == {"foundation_x": 2 * 2 * 3, "example_a_localization": 1}
 
 
 def test_every_artifact_says_what_made_it(experiment):
@@ -81,7 +110,7 @@ def test_every_artifact_says_what_made_it(experiment):
 
     manifest = json.loads((experiment.results / "data/example_a/72/manifest.json").read_text())
     metrics = json.loads((experiment.results / "metrics/foundation_x.json").read_text())["provenance"]
-    with safe_open(experiment.results / "checkpoints/foundation_x/stage_0002.safetensors", "pt") as state:
+    with safe_open(experiment.results / "checkpoints/foundation_x/cycle_2.safetensors", "pt") as state:
         trained = json.loads(state.metadata()["fxcore"])["provenance"]
     for made in (manifest, metrics, trained):
         assert {"fxcore", "commit", "params"} <= set(made)
@@ -89,10 +118,10 @@ def test_every_artifact_says_what_made_it(experiment):
 
 
 def test_every_rule_leaves_a_log_under_its_own_name(experiment):
-    rules = {"phantom", "normalize", "pretrain", "score", "evaluate", "table", "figure"}
+    rules = {"phantom", "normalize", "visits", "pretrain", "score", "evaluate", "summary", "table", "figure", "index"}
     assert {path.name for path in (experiment.results / "logs").iterdir()} == rules
-    log = (experiment.results / "logs/pretrain/foundation_x/stage_0001.log").read_text()
-    assert "10 of 10 updates" in log
+    log = (experiment.results / "logs/pretrain/foundation_x/cycle_1.log").read_text()
+    assert "11 of 11 updates" in log
 
 
 def test_a_second_run_has_nothing_to_do(experiment):
@@ -111,23 +140,38 @@ def test_reordering_and_respelling_parameters_changes_nothing(experiment):
     assert experiment.jobs(pretrain__augment=augment, pretrain__weight_decay=0.0001) == NOTHING
 
 
+FIGURES = {"figure": 4, "index": 1}
+REPORT = {"table": 3} | FIGURES
+SUMMARY = {"summary": 1}
+TRAINING = {"pretrain": 1, "pretrain_snapshots": 2, "score": 2, "evaluate": 2}
+"""Of the joint run's two stages and the baseline's one."""
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"report__panels": 3}, {"figure": 3}),
-        ({"evaluate__resamples": 30}, {"evaluate": 2, "table": 3, "figure": 3}),
-        ({"evaluate__detections": 50}, {"score": 2, "evaluate": 2, "table": 3, "figure": 3}),
+        ({"report__panels": 3}, FIGURES),
+        ({"evaluate__resamples": 30}, {"evaluate": 2} | SUMMARY | REPORT),
+        ({"evaluate__detections": 50}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT),
+        ({"evaluate__every": 2}, {"score": 1, "evaluate": 1} | SUMMARY | REPORT),
         (
-            {"runs__example_a_localization__override": {"lock": [], "momentum": None, "weight_decay": 0.5}},
-            {"pretrain": 1, "score": 1, "evaluate": 1, "table": 3, "figure": 3},
+            {"runs__example_a_localization__train__override": {"weight_decay": 0.5}},
+            {"pretrain": 1, "score": 1, "evaluate": 1} | SUMMARY | REPORT,
         ),
-        ({"pretrain__batch_size": 3}, {"pretrain": 3, "score": 2, "evaluate": 2, "table": 3, "figure": 3}),
-        ({"runs__foundation_x__cycles": 3}, {"pretrain": 1, "score": 1, "evaluate": 1, "table": 3, "figure": 3}),
-        ({"datasets__example_a__title": "Other"}, {"table": 3, "figure": 3}),
         (
-            {"store_size": 80},
-            {"normalize": 1, "pretrain": 3, "score": 2, "evaluate": 2, "table": 3, "figure": 3},
+            {"pretrain__batch_size": 3},
+            {"pretrain": 1, "pretrain_snapshots": 2, "score": 2, "evaluate": 2} | SUMMARY | REPORT,
         ),
+        (
+            {"runs__foundation_x__train__cycles": 3},
+            {"pretrain_snapshots": 1, "score": 1, "evaluate": 1} | SUMMARY | REPORT,
+        ),
+        ({"report__titles": {"example_a": "Other"}}, REPORT),
+        (
+            {"datasets__example_a__classification__uncertain": "u_ones"},
+            {"phantom": 1, "normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT,
+        ),
+        ({"store_size": 80}, {"normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT),
     ],
     ids=lambda value: next(iter(value)) if len(value) == 1 else "",
 )
@@ -141,7 +185,7 @@ def test_two_runs_make_the_same_tables(experiment, tmp_path):
     assert ran.returncode == 0, ran.stderr
     for table in (experiment.results / "tables").iterdir():
         assert (again.results / "tables" / table.name).read_bytes() == table.read_bytes(), table.name
-    first, second = (one.results / "checkpoints/foundation_x/stage_0002.safetensors" for one in (experiment, again))
+    first, second = (one.results / "checkpoints/foundation_x/cycle_2.safetensors" for one in (experiment, again))
     assert _without_root(first) == _without_root(second)
 
 
@@ -154,7 +198,6 @@ def _without_root(state):
 def _own_dataset(folder):
     dataset = FolderDataset(folder)
     native = {
-        "title": "Mine",
         "folder": str(folder),
         "columns": {"patient": "patient"},
         "classification": {"classes": ["Nodule"]},
@@ -173,11 +216,10 @@ def test_a_mistake_in_the_data_is_one_line_and_leaves_no_store(tmp_path):
         "joint": {
             "title": "J",
             "role": "joint",
-            "visits": {"mine": ["classification"]},
-            "cycles": 2,
-            "horizon_cycles": 2,
+            "train": {"visits": {"mine": ["classification"]}, "cycles": 2, "horizon_cycles": 2},
         }
     }
+    content["report"] = {}
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     ran = _snakemake(file)

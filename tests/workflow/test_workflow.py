@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fxcore.cli import parser
+from fxcore.errors import InputError
+from fxcore.machine import Machine
 from fxcore.plan import FIGURES, PHASES, TABLES, Plan
 from fxcore.report.figure import FIGURES as MADE_FIGURES
 from fxcore.report.table import TABLES as MADE_TABLES
@@ -51,7 +54,7 @@ def test_rules_that_compute_on_a_gpu_ask_for_one():
 
 def test_plan_and_report_know_the_same_tables_and_figures():
     assert tuple(MADE_TABLES) == TABLES
-    assert MADE_FIGURES == FIGURES
+    assert tuple(MADE_FIGURES) == FIGURES
 
 
 def test_snakemake_lint_has_nothing_to_say_but_that_rules_share_one_environment():
@@ -65,21 +68,45 @@ def test_snakemake_lint_has_nothing_to_say_but_that_rules_share_one_environment(
 def test_targets_of_phases():
     plan = Plan.load(str(TINY))
     assert plan.targets("data") == ["results-tiny/data/example_a/72/manifest.json"]
-    assert plan.targets("train") == [
-        "results-tiny/checkpoints/foundation_x/stage_0002.safetensors",
-        "results-tiny/checkpoints/example_a_localization/stage_0001.safetensors",
+    assert plan.targets("visits") == [
+        "results-tiny/visits/foundation_x.json",
+        "results-tiny/visits/example_a_localization.json",
     ]
-    assert set(plan.targets("evaluate")) | set(plan.targets("report")) == set(plan.targets())
+    assert plan.targets("train") == [
+        "results-tiny/checkpoints/foundation_x/cycle_2.safetensors",
+        "results-tiny/checkpoints/example_a_localization/cycle_1.safetensors",
+    ]
+    assert plan.targets("score") == [
+        "results-tiny/predictions/foundation_x.parquet",
+        "results-tiny/predictions/example_a_localization.parquet",
+    ]
+    assert plan.targets("evaluate") == [
+        "results-tiny/metrics/summary.json",
+        "results-tiny/metrics/foundation_x.json",
+        "results-tiny/metrics/example_a_localization.json",
+    ]
+    assert set(plan.targets("data")) | set(plan.targets("evaluate")) | set(plan.targets("report")) == set(
+        plan.targets()
+    )
 
 
-def test_one_phase_alone_plans_nothing_upstream(tmp_path):
+@pytest.mark.parametrize(
+    ("phase", "missing"),
+    [
+        ("visits", "manifest.json"),
+        ("train", "visits/foundation_x.json"),
+        ("score", "cycle_1.safetensors"),
+        ("evaluate", "predictions/foundation_x.parquet"),
+    ],
+)
+def test_one_phase_alone_plans_nothing_upstream(tmp_path, phase, missing):
     file = tmp_path / "params.yaml"
     file.write_text(TINY.read_text().replace("results-tiny", str(tmp_path / "results")))
-    command = [SNAKEMAKE, "--cores", "all", "-n", "--config", f"params={file}", "phase=train"]
+    command = [SNAKEMAKE, "--cores", "all", "-n", "--config", f"params={file}", f"phase={phase}"]
     ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert ran.returncode != 0
     assert "MissingInputException" in ran.stdout + ran.stderr
-    assert "manifest.json" in ran.stdout + ran.stderr
+    assert missing in ran.stdout + ran.stderr
 
 
 def test_without_a_gpu_the_limit_is_zero_and_jobs_still_run(experiment):
@@ -90,3 +117,45 @@ def test_without_a_gpu_the_limit_is_zero_and_jobs_still_run(experiment):
         [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "0"
+
+
+@dataclass(frozen=True)
+class Wildcards:
+    """What Snakemake gives an input function."""
+
+    run: str
+    stage: str = ""
+
+
+CHECKPOINTS = "results-tiny/checkpoints/foundation_x"
+
+
+@pytest.mark.parametrize(("stage", "before"), [("cycle_1", []), ("cycle_2", [f"{CHECKPOINTS}/cycle_1.safetensors"])])
+def test_a_stage_continues_the_one_before(stage, before):
+    assert Plan.load(str(TINY)).previous_state(Wildcards("foundation_x", stage)) == before
+
+
+def test_a_stage_that_the_run_does_not_have_is_said():
+    with pytest.raises(InputError, match=r"^runs\.foundation_x has no stage cycle_3; it has cycle_1, cycle_2$"):
+        Plan.load(str(TINY)).previous_state(Wildcards("foundation_x", "cycle_3"))
+
+
+@pytest.mark.parametrize(
+    ("every", "cycles", "chosen"), [(1, 3, [1, 2, 3]), (2, 4, [2, 4]), (2, 3, [2, 3]), (3, 4, [3, 4]), (9, 4, [4])]
+)
+def test_every_nth_state_and_the_last_stand_for_choice(tiny, every, cycles, chosen):
+    plan = Plan(tiny(evaluate__every=every, runs__foundation_x__train__cycles=cycles), Machine())
+    expected = [f"{CHECKPOINTS}/cycle_{number}.safetensors" for number in chosen]
+    assert plan.candidate_states(Wildcards("foundation_x")) == expected
+
+
+def test_only_a_run_that_takes_snapshots_has_files_of_them(tiny):
+    plan = Plan.load(str(TINY))
+    assert plan.snapshots_of_run(Wildcards("foundation_x")) == [
+        f"{CHECKPOINTS}/snapshots/cycle_1.safetensors",
+        f"{CHECKPOINTS}/snapshots/cycle_2.safetensors",
+    ]
+    assert plan.snapshots_of_run(Wildcards("example_a_localization")) == []
+    assert (plan.snapping(True), plan.snapping(False)) == ("foundation_x", "example_a_localization")
+    without = Plan(tiny(runs__foundation_x__train__snapshots=None), Machine())
+    assert not re.match(without.snapping(True), "foundation_x")

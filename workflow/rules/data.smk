@@ -8,6 +8,7 @@ rule phantom:
         f"{RESULTS}/logs/phantom/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/phantom/{{dataset}}.tsv"
+    priority: plan.priority
     params:
         results=plan.root,
         slice=plan.phantom_slice,
@@ -31,6 +32,7 @@ rule normalize:
         f"{RESULTS}/logs/normalize/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/normalize/{{dataset}}.tsv"
+    priority: plan.priority
     threads: plan.machine.threads
     params:
         results=plan.root,

@@ -1,35 +1,8 @@
-rule score:
-    """Validation chooses among a run's states; the chosen predict the test set, once."""
-    input:
-        states=plan.kept_states,
-        stores=plan.stores_of_run,
-        src=sources.closure("fxcore.evaluation.score"),
-    output:
-        predictions=f"{RESULTS}/predictions/{{run}}.parquet",
-        choice=f"{RESULTS}/predictions/{{run}}.json",
-    log:
-        f"{RESULTS}/logs/score/{{run}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/score/{{run}}.tsv"
-    threads: plan.machine.threads
-    resources:
-        gpu=plan.gpus_to_score,
-    params:
-        results=plan.root,
-        slice=plan.score_slice,
-    message:
-        "{wildcards.run}: choosing on validation, predicting test"
-    shell:
-        "python -m fxcore score {wildcards.run} --states {input.states:q} --results {params.results:q} --params {params.slice:q}"
-        " --threads {threads} --gpus {resources.gpu} --log {log:q}"
-
-
 rule evaluate:
     """A run's test metrics with intervals, from its saved predictions."""
     input:
         predictions=f"{RESULTS}/predictions/{{run}}.parquet",
         choice=f"{RESULTS}/predictions/{{run}}.json",
-        stores=plan.stores_of_run,
         src=sources.closure("fxcore.evaluation.evaluate"),
     output:
         f"{RESULTS}/metrics/{{run}}.json",
@@ -37,6 +10,7 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{run}}.tsv"
+    priority: plan.priority
     params:
         results=plan.root,
         slice=plan.evaluate_slice,
@@ -44,3 +18,25 @@ rule evaluate:
         "{wildcards.run}: metrics of the test set"
     shell:
         "python -m fxcore evaluate {wildcards.run} --results {params.results:q} --params {params.slice:q} --log {log:q}"
+
+
+rule summary:
+    """The headline numbers of all runs, for `dvc metrics` and `dvc plots`."""
+    input:
+        metrics=plan.metrics_of_runs,
+        choices=plan.choices_of_runs,
+        src=sources.closure("fxcore.evaluation.summary"),
+    output:
+        summary=f"{RESULTS}/metrics/summary.json",
+        validation=f"{RESULTS}/metrics/validation.csv",
+    log:
+        f"{RESULTS}/logs/summary/summary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summary/summary.tsv"
+    params:
+        results=plan.root,
+        runs=list(plan.params.runs),
+    message:
+        "all runs: headline metrics"
+    shell:
+        "python -m fxcore summary {params.runs} --results {params.results:q} --log {log:q}"

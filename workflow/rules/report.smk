@@ -4,7 +4,12 @@ rule table:
         results=plan.table_inputs,
         src=sources.closure("fxcore.report.table"),
     output:
-        f"{RESULTS}/tables/{{table}}.csv",
+        report(
+            f"{RESULTS}/tables/{{table}}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
         f"{RESULTS}/tables/{{table}}.md",
         f"{RESULTS}/tables/{{table}}.tex",
     log:
@@ -14,6 +19,7 @@ rule table:
     params:
         results=plan.root,
         slice=plan.table_slice,
+        runs=list(plan.params.runs),
     message:
         "{wildcards.table}"
     shell:
@@ -26,7 +32,12 @@ rule figure:
         results=plan.figure_inputs,
         src=sources.closure("fxcore.report.figure"),
     output:
-        f"{RESULTS}/figures/{{figure}}.png",
+        report(
+            f"{RESULTS}/figures/{{figure}}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         f"{RESULTS}/figures/{{figure}}.pdf",
     log:
         f"{RESULTS}/logs/figure/{{figure}}.log",
@@ -35,7 +46,33 @@ rule figure:
     params:
         results=plan.root,
         slice=plan.figure_slice,
+        runs=list(plan.params.runs),
+        data=plan.data,
     message:
         "{wildcards.figure}"
     shell:
         "python -m fxcore figure {wildcards.figure} --results {params.results:q} --params {params.slice:q} --log {log:q}"
+
+
+rule index:
+    """One page that shows every table and figure."""
+    input:
+        shown=plan.index_inputs,
+        src=sources.closure("fxcore.report.index"),
+    output:
+        report(
+            f"{RESULTS}/index.md",
+            caption="../report/index.rst",
+            category="Overview",
+        ),
+    log:
+        f"{RESULTS}/logs/index/index.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/index/index.tsv"
+    params:
+        results=plan.root,
+        data=plan.data,
+    message:
+        "all tables and figures on one page"
+    shell:
+        "python -m fxcore index --results {params.results:q} --log {log:q}"

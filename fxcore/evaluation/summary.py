@@ -1,0 +1,45 @@
+"""The headline numbers of all runs in two small files, for `dvc metrics show`, `dvc metrics diff` and `dvc plots show`."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fxcore.files import atomic, write_json
+
+
+def summary(metrics: Mapping[str, Path], choices: Mapping[str, Path], output: Path, validation: Path) -> None:
+    """Write run → dataset → task → test metric in percent, and a row a candidate state with its validation metric.
+
+    Args:
+        metrics: the metrics file of each run.
+        choices: the file of each run that says what validation chose among.
+        output: the JSON of test metrics, of the branch that validation chose.
+        validation: the CSV of candidates.
+    """
+    found: dict[str, Any] = {}
+    for run, path in metrics.items():
+        for dataset, tasks in _read(path)["test"].items():
+            for task, cell in tasks.items():
+                value = _percent(cell[cell["choice"]][cell["metric"]]["value"])
+                found.setdefault(run, {}).setdefault(dataset, {})[task] = value
+    write_json(output, found)
+    with atomic(validation) as part, part.open("w", encoding="utf-8", newline="") as sink:
+        columns = ("run", "stage", "branch", "dataset", "task", "value")
+        writer = csv.DictWriter(sink, columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        for run, path in choices.items():
+            for one in _read(path)["candidates"]:
+                writer.writerow(one | {"run": run, "value": _percent(one["value"])})
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 2)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,71 @@
+"""Runs: named training experiments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from fxcore.params.blocks import Block, Count, Name, Probability
+from fxcore.passes import Task, Visits
+
+Cells = dict[Name, Annotated[tuple[Task, ...], Field(min_length=1)]]
+"""Datasets with tasks of each."""
+
+
+def in_order(cells: Cells) -> Visits:
+    """Datasets as given, tasks in training order."""
+    return tuple((name, tuple(task for task in Task if task in tasks)) for name, tasks in cells.items())
+
+
+class Snapshots(Block):
+    """Copies of the teacher along the way, taken after the release pass of each cell and scored on validation (figure 2)."""
+
+    every: Count = 1
+    """Cycles between two rounds of snapshots."""
+    cells: Cells
+    """Datasets and tasks after which a snapshot is taken, and which each snapshot is scored for."""
+
+
+class Training(Block):
+    """What a run trains on and how long; everything here is part of what its weights are."""
+
+    visits: Cells
+    """Datasets in the order of a cycle, each with the tasks to train."""
+    cycles: Count
+    """Times through all visits."""
+    horizon_cycles: Count
+    """Cycles after which the learning rate reaches zero; apart from `cycles`, so that raising `cycles` continues a run."""
+    lock: tuple[Task, ...] = (Task.LOCALIZATION, Task.SEGMENTATION)
+    """Tasks with a lock pass before the release pass."""
+    momentum: Probability | None = 0.80
+    """The teacher after each pass: momentum · teacher + (1 - momentum) · student; null trains without a teacher."""
+    stage_cycles: Count = 1
+    """Cycles that one job executes where `pretrain.stage` is `cycle`; `cycles` are a multiple of it."""
+    snapshots: Snapshots | None = None
+    """Snapshots of the teacher; null for none."""
+    override: dict[str, Any] = {}
+    """Values that replace those of `pretrain` for this run."""
+
+    @property
+    def order(self) -> Visits:
+        """The visits in training order."""
+        return in_order(self.visits)
+
+
+class Run(Block):
+    """One training experiment."""
+
+    title: str
+    """As the tables print it."""
+    role: Literal["joint", "baseline"]
+    """`joint` is the model the paper proposes; a `baseline` has one dataset and one task and stands beside it in table 3."""
+    gpus: Annotated[int, Field(ge=0)] = 1
+    """GPUs the run asks for; on a machine without one it trains on the CPU."""
+    train: Training
+    """What its weights depend on, beside `model` and `pretrain`."""
+
+    @property
+    def order(self) -> Visits:
+        """The visits in training order."""
+        return self.train.order

@@ -1,0 +1,174 @@
+"""Predictions on test images beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from fxcore import paths
+from fxcore.data import rle
+from fxcore.data.store import Store
+from fxcore.evaluation.statistics import BOXES
+from fxcore.params.report import Report
+from fxcore.passes import Split, Task
+from fxcore.report.results import Results
+from fxcore.report.style import COLOURS, STYLE, WIDTH
+from fxcore.slices.data import Heads
+
+TRUTH: dict[str, Any] = {"linestyle": "--", "linewidth": 1.3}
+FOUND: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9}
+"""Truth is dashed, predictions are solid."""
+LEGEND_COLUMNS = 8
+TOP = 3
+"""Findings shown on an image, the most probable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One test image: where to draw, its row in the store, its predictions, the classes, and the least score to draw."""
+
+    axis: Axes
+    store: Store
+    row: int
+    found: pd.DataFrame
+    heads: Heads
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one task is drawn: a panel, the legend of a dataset's classes, and what a reader must know."""
+
+    task: Task
+    draw: Callable[[Panel], None]
+    legend: Callable[[tuple[str, ...]], list[Artist]]
+    note: str
+
+
+def _colour(label: int) -> str:
+    return COLOURS[label % len(COLOURS)]
+
+
+def _classes(panel: Panel) -> None:
+    targets, known = panel.store.targets(panel.heads)
+    classes = panel.heads.classes(Task.CLASSIFICATION)
+    lines = []
+    for label, score in panel.found.nlargest(TOP, "score")[["label", "score"]].itertuples(index=False):
+        truth = "?" if not known[panel.row, label] else "+" if targets[panel.row, label] > 0.5 else "−"
+        lines.append(f"{truth} {classes[int(label)]} {score:.2f}")
+    box = {"facecolor": "black", "alpha": 0.6, "pad": 1, "lw": 0}
+    place: dict[str, Any] = {"transform": panel.axis.transAxes, "va": "bottom", "fontsize": 5}
+    panel.axis.text(0.02, 0.02, "\n".join(lines), color="white", bbox=box, **place)
+
+
+def _boxes(panel: Panel) -> None:
+    width, height = panel.store.native_size(panel.row)
+    scale = panel.store.size / np.array([width, height, width, height])
+    labels, truth = panel.store.boxes(panel.row)
+    for label, box in zip(labels, truth * scale, strict=True):
+        _rectangle(panel.axis, box, edgecolor=_colour(label), **TRUTH)
+    sure = panel.found[panel.found["score"] >= panel.least]
+    for label, score, *box in sure[["label", "score", *BOXES]].itertuples(index=False):
+        left, top, *_ = drawn = np.array(box) * scale
+        _rectangle(panel.axis, drawn, edgecolor=_colour(int(label)), **FOUND)
+        panel.axis.text(
+            left + 1, top + 1, f"{score:.2f}", va="top", fontsize=4, color=_colour(int(label)), clip_on=True
+        )
+    if sure.empty:
+        panel.axis.set_title(f"no box scores {panel.least:g}", fontsize=5, pad=2)
+
+
+def _rectangle(axis: Axes, box: NDArray[np.floating], **style: Any) -> None:
+    left, top, across, down = box
+    axis.add_patch(Rectangle((left, top), across, down, fill=False, **style))
+
+
+def _masks(panel: Panel) -> None:
+    size = panel.store.size
+    table = panel.found.sort_values("label")
+    found = [rle.decode({"size": [size, size], "counts": counts}) for counts in table["counts"]]
+    for label, (truth, ours) in enumerate(zip(panel.store.mask(panel.row), found, strict=True)):
+        for mask, style in ((truth, TRUTH), (ours, FOUND)):
+            if mask.any() and not mask.all():
+                line: dict[str, Any] = {"linestyles": style["linestyle"], "linewidths": style["linewidth"]}
+                panel.axis.contour(mask, levels=[0.5], colors=_colour(label), **line)
+
+
+def _outlines(classes: tuple[str, ...]) -> list[Artist]:
+    grey: dict[str, Any] = {"color": "0.3"}
+    lines = [Line2D([], [], label=name, color=_colour(label), linewidth=2) for label, name in enumerate(classes)]
+    return [*lines, Line2D([], [], label="truth", **grey, **TRUTH), Line2D([], [], label="prediction", **grey, **FOUND)]
+
+
+def _no_legend(_: Iterable[str]) -> list[Artist]:
+    return []
+
+
+KINDS = {
+    "panels_classification": Kind(
+        Task.CLASSIFICATION,
+        _classes,
+        _no_legend,
+        "The most probable findings with their predicted probability; before each, the truth: + present, − absent, ? unknown.",
+    ),
+    "panels_localization": Kind(
+        Task.LOCALIZATION, _boxes, _outlines, "Boxes that score at least {least:g}, with their score."
+    ),
+    "panels_segmentation": Kind(Task.SEGMENTATION, _masks, _outlines, "Outlines of masks, probability above one half."),
+}
+"""By name."""
+
+
+def panels(kind: Kind, results: Results, report: Report) -> Figure:
+    """A row of test images for each dataset that the joint run trains for the task, predicted by its chosen branch.
+
+    Images are picked at even distances through the test split, not by result.
+    """
+    joint, run = results.joint
+    keys = [key for key, tasks in run.order if kind.task in tasks]
+    predictions = pd.read_parquet(paths.predictions(results.root, joint))
+    predictions = predictions[(predictions["task"] == kind.task) & (predictions["split"] == Split.TEST)]
+    side = WIDTH / report.panels
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, max(1, len(keys)) * (side + 0.45) + 0.2), layout="constrained")
+        figure.supxlabel(kind.note.format(least=report.panel_score), fontsize=6, x=0.01, ha="left")
+        for part, key in zip(figure.subfigures(max(1, len(keys)), squeeze=False).flat, keys, strict=False):
+            branch = results.metrics(joint)[key][kind.task]["choice"]
+            mine = predictions[(predictions["dataset"] == key) & (predictions["branch"] == branch)]
+            _row(part, results, key, kind, branch, mine, report)
+    return figure
+
+
+def _row(
+    part: SubFigure, results: Results, key: str, kind: Kind, branch: str, found: pd.DataFrame, report: Report
+) -> None:
+    _, run = results.joint
+    store = Store(paths.store(results.root, key, results.slice.store_size))
+    heads = store.heads((kind.task,))
+    phantom = ", phantom" if store.manifest["synthetic"] else ""
+    title = (
+        f"{results.slice.titles[key]}{phantom}: test images, predicted by {run.title}'s {branch} (validation's choice)"
+    )
+    part.suptitle(title, x=0.01, ha="left", fontsize=7)
+    if handles := kind.legend(heads.classes(kind.task)):
+        columns = min(len(handles), LEGEND_COLUMNS)
+        part.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize=5)
+    rows = store.rows(kind.task, Split.TEST)
+    picked = np.unique(np.linspace(0, len(rows) - 1, min(report.panels, len(rows))).round().astype(int))
+    axes = part.subplots(1, report.panels, squeeze=False).flat
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, row in zip(part.axes, rows[picked], strict=False):
+        axis.imshow(store.images[row], cmap="gray", vmin=0, vmax=255, interpolation="lanczos")
+        kind.draw(Panel(axis, store, int(row), found[found["row"] == row], heads, report.panel_score))

@@ -1,0 +1,20 @@
+"""One look for all figures: colour-blind safe, readable in print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
+"""The colour-blind safe palette of Okabe and Ito, those that show on grey."""
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "figure.dpi": 200,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "fxcore",
+}
+WIDTH = 7.0
+"""Of a figure in inches: the text width of a two-column page."""

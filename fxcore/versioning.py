@@ -1,0 +1,154 @@
+"""Snakemake's results and DVC's records of them, kept in step (docs/explanation/architecture.md, "Who owns what").
+
+Snakemake judges by its own metadata, DVC by content. Whatever DVC has verified or brought back is *certified* to Snakemake by
+touching it; whatever a complete Snakemake run made is *recorded* for DVC by a commit. Both only under guards: a touch
+vouches for whatever lies on disk, and a commit for whatever parameters stand in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fxcore import paths
+from fxcore.errors import InputError
+from fxcore.plan import Plan
+
+PARAMS = Path("params.yaml")
+ROOT = "results"
+"""The only parameter file and the only results root that DVC knows."""
+
+
+def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
+    """Tell Snakemake that what lies on disk is up to date; call only for what DVC has verified or restored.
+
+    Training states that another setting left beside a restored one are removed first: DVC keeps the last state of a run only.
+
+    Raises:
+        InputError: Snakemake refuses.
+    """
+    remove_strays(Plan.load(str(PARAMS)))
+    config = ["--config", f"phase={phase}"] if phase else []
+    _run("snakemake", "--cores", "all", "--touch", "--quiet", "all", *config, "--", *targets)
+
+
+def remove_strays(plan: Plan) -> list[Path]:
+    """Remove states, snapshots and histories of a run that were not made with the parameters of its last state."""
+    removed: list[Path] = []
+    for run in plan.params.runs:
+        stages = plan.stages(run)
+        last = paths.state(plan.results, run, stages[-1].name)
+        if not last.exists():
+            continue
+        expected = _params(last)
+        for stage in stages:
+            state, history = (at(plan.results, run, stage.name) for at in (paths.state, paths.history))
+            snapshots = paths.snapshots(plan.results, run, stage.name)
+            stray = [path for path in (state, snapshots) if path.exists() and _params(path) != expected]
+            removed += stray + ([history] if state in stray else [])
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return removed
+
+
+def _params(path: Path) -> Any:
+    """The parameters that a state or snapshot says it was made with; only the head of the file is read."""
+    try:
+        with path.open("rb") as source:
+            head = json.loads(source.read(int.from_bytes(source.read(8), "little")))
+        return json.loads(head["__metadata__"]["fxcore"])["provenance"]["params"]
+    except (OSError, ValueError, KeyError, OverflowError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a training state ({error}); delete it, then: dvc checkout {path}, or train it again"
+        ) from error
+
+
+def record(file: str, targets: Iterable[str]) -> str:
+    """Record a complete run with `dvc commit` and say so in one line.
+
+    Args:
+        file: the parameter file that was used.
+        targets: what Snakemake was asked for; nothing or `all` is everything.
+
+    Raises:
+        InputError: one line why nothing was recorded: other parameters, a part of the targets, work left, or no DVC here.
+    """
+    if Path(file).resolve() != PARAMS.resolve():
+        raise InputError(f"nothing recorded: the parameters are those of {file}, and DVC knows {PARAMS} only")
+    _check_whole(targets, "nothing recorded")
+    if (root := Plan.load(file).params.results_root) != ROOT:
+        raise InputError(f"nothing recorded: results_root is {root}, and DVC knows {ROOT} only")
+    if not Path(".dvc").is_dir():
+        raise InputError("nothing recorded: this folder is no DVC repository; make it one with: dvc init")
+    planned = _run("snakemake", "--cores", "all", "--dry-run", "--quiet", "all", "--", "all")
+    if "Nothing to be done" not in planned:
+        raise InputError("nothing recorded: some work is left; finish it with: snakemake --cores all")
+    # A relink would give outputs new times, and Snakemake would take them for changed.
+    _run("dvc", "commit", "--force", "--quiet", "--no-relink")
+    return "recorded with DVC; to keep it: git add dvc.lock && git commit && dvc push"
+
+
+def finished(plan: Plan, file: str, targets: Iterable[str]) -> str:
+    """After Snakemake made everything: write `report.html` and record with DVC, or say in one line each why not."""
+    asked = list(targets)
+    said = []
+    for step in (partial(write_report, plan, file, asked), partial(record, file, asked)):
+        try:
+            said.append(step())
+        except InputError as error:
+            said.append(str(error))
+    return "".join(f"{line}\n" for line in said)
+
+
+def write_report(plan: Plan, file: str, targets: Iterable[str]) -> str:
+    """Write Snakemake's report of a complete run: tables and figures with captions and provenance, one page.
+
+    Raises:
+        InputError: only a part was made, or Snakemake refuses.
+    """
+    _check_whole(targets, "no report")
+    page = plan.results / "report.html"
+    _run("snakemake", "--nolock", "--report", str(page), "--config", f"params={file}", "--")
+    return f"{page} shows every table and figure with what made it"
+
+
+def _check_whole(targets: Iterable[str], outcome: str) -> None:
+    if partial_ := [target for target in targets if target != "all"]:
+        raise InputError(f"{outcome}: only {partial_[0]} was asked for; make everything with: snakemake --cores all")
+
+
+def sync() -> str:
+    """Bring back the results that `dvc.lock` names, and make Snakemake accept them.
+
+    Raises:
+        InputError: DVC cannot bring them back, or they are not those of the files here.
+    """
+    if not Path("dvc.lock").exists():
+        raise InputError("dvc.lock is missing: nothing was recorded here; make the results with: snakemake --cores all")
+    _run("dvc", "pull", "--quiet")
+    changed: dict[str, Any] = json.loads(_run("dvc", "status", "--json"))
+    if changed:
+        raise InputError(
+            f"{', '.join(changed)}: dvc.lock is not of the files here (dvc status says what differs); commit or undo your"
+            " changes, or make the results anew with: dvc repro"
+        )
+    certify()
+    return "results are those of dvc.lock, and Snakemake has nothing to do"
+
+
+def _run(tool: str, *arguments: str) -> str:
+    """The output of one of the tools of this environment.
+
+    Raises:
+        InputError: it failed; with its last words.
+    """
+    ran = subprocess.run([sys.executable, "-m", tool, *arguments], capture_output=True, text=True)
+    if ran.returncode:
+        words = [line for line in (ran.stderr or ran.stdout).splitlines() if line.strip()]
+        raise InputError(f"{tool} {arguments[0]}: {words[-1].strip() if words else f'exit code {ran.returncode}'}")
+    return ran.stdout + ran.stderr

@@ -1,0 +1,150 @@
+"""Metrics of a run from handmade predictions: branches, the choice, and the gain over the untrained network, paired."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from fxcore.data import rle
+from fxcore.errors import InputError
+from fxcore.evaluation.bootstrap import estimate
+from fxcore.evaluation.evaluate import evaluate
+from fxcore.passes import Split, Task
+from fxcore.seeding import derive
+from fxcore.slices.evaluate import EvaluateSlice
+
+RESAMPLES, CONFIDENCE = 50, 0.9
+SLICE = EvaluateSlice(run="r", store_size=72, resamples=RESAMPLES, confidence=CONFIDENCE)
+HOW = {"run": "r", "store_size": 72, "iou": 0.4, "detections": 100}
+
+
+@pytest.fixture
+def store(stores):
+    return stores["example_a"]
+
+
+def _scores(store, seed):
+    """Random probabilities of two classes for every test image."""
+    rows = store.rows(Task.CLASSIFICATION, Split.TEST)
+    scores = np.random.default_rng(seed).random((len(rows), 2))
+    table = pd.DataFrame({"row": np.repeat(rows, 2), "label": np.tile([0, 1], len(rows)), "score": scores.reshape(-1)})
+    return table.assign(task="classification"), scores
+
+
+def _evaluate(folder, stores, branches, chosen, task="classification", iou=0.4):
+    """The cell's metrics; `branches` has a table of predictions for each branch."""
+    table = pd.concat(one.assign(branch=branch) for branch, one in branches.items())
+    table.assign(dataset="example_a", split="test").to_parquet(folder / "predictions.parquet")
+    facts = {"params": HOW | {"iou": iou}, "chosen": {"example_a": {task: chosen}}, "seen": {"example_a": {task: 24}}}
+    (folder / "choice.json").write_text(json.dumps(facts))
+    files = (folder / "predictions.parquet", folder / "choice.json")
+    evaluate(SLICE, *files, lambda keys: {key: stores[key] for key in keys}, folder / "metrics.json")
+    content = json.loads((folder / "metrics.json").read_text())
+    assert content["seen"] == facts["seen"]
+    return content["test"]["example_a"][task]
+
+
+CHOSEN = {"student": 1, "teacher": 2, "choice": "student"}
+
+
+def test_a_cell_has_every_branch_with_its_stage_and_the_untrained_one(stores, store, tmp_path):
+    tables = {branch: _scores(store, seed) for seed, branch in enumerate(("student", "teacher", "untrained"))}
+    cell = _evaluate(tmp_path, stores, {branch: table for branch, (table, _) in tables.items()}, CHOSEN)
+    assert set(cell) == {"metric", "choice", "student", "teacher", "untrained", "gain"}
+    assert (cell["metric"], cell["choice"]) == ("auc", "student")
+    assert {branch: cell[branch]["stage"] for branch in tables} == {"student": 1, "teacher": 2, "untrained": 0}
+    labels, _ = store.targets(store.heads((Task.CLASSIFICATION,)))
+    truth = labels[store.rows(Task.CLASSIFICATION, Split.TEST)]
+    for branch, (_, scores) in tables.items():
+        # one class at least has both kinds of images among the six; the mean is over those that have
+        defined = [label for label in (0, 1) if len(set(truth[:, label])) == 2]
+        expected = np.mean([roc_auc_score(truth[:, label], scores[:, label]) for label in defined])
+        assert cell[branch]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
+        assert (cell[branch]["images"], cell[branch]["patients"]) == (6, 6)
+    difference = cell["teacher"]["auc"]["value"] - cell["untrained"]["auc"]["value"]
+    assert cell["gain"]["value"] == pytest.approx(difference, abs=2e-6)
+
+
+def test_equal_predictions_gain_nothing_and_without_doubt(stores, store, tmp_path):
+    same, other = _scores(store, 3)[0], _scores(store, 4)[0]
+    cell = _evaluate(tmp_path, stores, {"student": other, "teacher": same, "untrained": same}, CHOSEN)
+    assert cell["gain"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert cell["teacher"]["auc"]["low"] < cell["teacher"]["auc"]["high"]
+
+
+def test_without_a_teacher_the_gain_is_the_students(stores, store, tmp_path):
+    student, untrained = _scores(store, 5)[0], _scores(store, 6)[0]
+    cell = _evaluate(
+        tmp_path, stores, {"student": student, "untrained": untrained}, {"student": 1, "choice": "student"}
+    )
+    difference = cell["student"]["auc"]["value"] - cell["untrained"]["auc"]["value"]
+    assert "teacher" not in cell
+    assert difference != 0
+    assert cell["gain"]["value"] == pytest.approx(difference, abs=2e-6)
+
+
+def _shifted(store, by):
+    """The true masks of every test image, moved by some pixels, and the Dice of each image and class."""
+    found, scores = [], []
+    for row in store.rows(Task.SEGMENTATION, Split.TEST):
+        for label, truth in enumerate(store.mask(row)):
+            mask = np.roll(truth, by * (int(row) % 4 + 1), axis=1)
+            found.append((row, label, rle.encode(mask)["counts"]))
+            scores.append(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
+    table = pd.DataFrame(found, columns=["row", "label", "counts"]).assign(task="segmentation")
+    return table, np.reshape(scores, (-1, 2))
+
+
+def test_the_gain_is_paired_by_image(stores, store, tmp_path):
+    (teacher, ours), (untrained, floor) = _shifted(store, 2), _shifted(store, 5)
+    tables = {"student": teacher, "teacher": teacher, "untrained": untrained}
+    cell = _evaluate(tmp_path, stores, tables, CHOSEN, "segmentation")
+    assert cell["metric"] == "dice"
+    difference = (ours - floor).mean(axis=1)
+    images = np.arange(6)  # each of a patient of its own
+    seed = derive("bootstrap", "example_a", Task.SEGMENTATION)
+    expected = estimate(lambda weights: np.average(difference, weights=weights), images, RESAMPLES, CONFIDENCE, seed)
+    assert (cell["gain"]["value"], cell["gain"]["low"], cell["gain"]["high"]) == pytest.approx(expected, abs=1e-6)
+    unpaired = cell["teacher"]["dice"]["high"] - cell["untrained"]["dice"]["low"]
+    assert cell["gain"]["high"] < unpaired
+
+
+def _boxes(store, exact):
+    rows = store.rows(Task.LOCALIZATION, Split.TEST)
+    found = [
+        (row, label, 0.9, *(box if exact else (0.0, 0.0, 1.0, 1.0)))
+        for row in rows
+        for label, box in zip(*store.boxes(row), strict=True)
+    ]
+    columns = ["row", "label", "score", "left", "top", "width", "height"]
+    return pd.DataFrame(found, columns=columns).assign(task="localization")
+
+
+@pytest.mark.parametrize(("iou", "metric"), [(0.4, "map40"), (0.5, "map50")])
+def test_the_metric_is_the_one_that_the_choice_was_made_by(stores, store, tmp_path, iou, metric):
+    exact, wrong = _boxes(store, exact=True), _boxes(store, exact=False)
+    tables = {"student": wrong, "teacher": exact, "untrained": wrong}
+    cell = _evaluate(tmp_path, stores, tables, CHOSEN, "localization", iou)
+    assert cell["metric"] == metric
+    assert (cell["teacher"][metric]["value"], cell["untrained"][metric]["value"]) == (1.0, 0.0)
+    assert cell["gain"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert cell["teacher"][metric]["classes"] == {"Right Lung": 1.0, "Left Lung": 1.0}
+
+
+def test_predictions_of_other_images_are_refused(stores, store, tmp_path):
+    some = _scores(store, 0)[0]
+    tables = {"student": some, "teacher": some[some["row"] != some["row"].iloc[0]], "untrained": some}
+    with pytest.raises(InputError, match="r: predictions for example_a classification are of other images than the"):
+        _evaluate(tmp_path, stores, tables, CHOSEN)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(("name", "content"), [("predictions.parquet", b"nothing"), ("choice.json", b"{}")])
+def test_what_cannot_be_read_says_how_to_make_it_again(stores, store, tmp_path, name, content):
+    tables = {branch: _scores(store, 1)[0] for branch in ("student", "teacher", "untrained")}
+    _evaluate(tmp_path, stores, tables, CHOSEN)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"not readable predictions .* make them again with: snakemake"):
+        evaluate(SLICE, tmp_path / "predictions.parquet", tmp_path / "choice.json", dict, tmp_path / "again.json")

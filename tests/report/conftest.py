@@ -1,0 +1,40 @@
+"""Results of a run by hand: what tables and figures read, without any job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fxcore import paths
+from fxcore.files import write_json
+from fxcore.params.experiment import Params
+from fxcore.report.results import Results
+from fxcore.slices.make import store_slice, table_slice
+
+
+@pytest.fixture
+def handmade(tmp_path):
+    """Results below a folder: `handmade(params, metrics={run: test}, choices={run: choice}, seen={run: seen})`."""
+
+    def make(
+        params: Params,
+        metrics: dict[str, Any] | None = None,
+        choices: dict[str, Any] | None = None,
+        seen: dict[str, Any] | None = None,
+        synthetic: bool = True,
+    ) -> Results:
+        root: Path = tmp_path / "results"
+        for key in params.datasets:
+            made = json.loads(store_slice(params, key).canonical())
+            folder = paths.store(root, key, params.store_size)
+            write_json(folder / "manifest.json", {"synthetic": synthetic, "params": made})
+        for run, of_run in (metrics or {}).items():
+            write_json(paths.metrics(root, run), {"test": of_run, "seen": (seen or {}).get(run, {})})
+        for run, choice in (choices or {}).items():
+            write_json(paths.choice(root, run), choice)
+        return Results(root, table_slice(params))
+
+    return make
