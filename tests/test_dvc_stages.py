@@ -1,0 +1,227 @@
+"""dvc.yaml against our slices and sources: for every value of a parameter file, DVC and Snakemake see the same stages."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from fxcore.machine import Machine
+from fxcore.params.experiment import Params
+from fxcore.plan import Plan
+from fxcore.slices import make
+from fxcore.sources import closure
+from tests.conftest import PROJECT, TINY, changed
+
+DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+Leaf = tuple[str, ...]
+CHOICES = ("pass", "cycle", "dataset", "u_ones", "blank_zero", "bf16", "joint", "native")
+"""What a text may be changed to where only some values are allowed."""
+
+
+def _content() -> dict[str, Any]:
+    """The tiny experiment with every field spelt out, two stages in each run, and a value that a run overrides."""
+    changes = {
+        "runs__example_a_localization__train__cycles": 2,
+        "runs__example_a_localization__train__horizon_cycles": 3,
+        "runs__example_a_localization__train__momentum": 0.5,
+        "runs__example_a_localization__train__override": {"weight_decay": 0.5},
+    }
+    params = Params.model_validate(changed(yaml.safe_load(TINY.read_text()), changes))
+    content: dict[str, Any] = params.model_dump(mode="json")
+    return content
+
+
+CONTENT = _content()
+
+
+def _leaves(block: dict[str, Any], place: Leaf = ()) -> list[Leaf]:
+    found: list[Leaf] = []
+    for key, value in block.items():
+        found += _leaves(value, (*place, key)) if isinstance(value, dict) and value else [(*place, key)]
+    return found
+
+
+LEAVES = _leaves(CONTENT)
+
+
+def _others(value: Any) -> list[Any]:
+    """Values that could stand in the place of another, the likeliest first."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1, value + 8]
+    if isinstance(value, float):
+        return [value * 1.1, value * 0.9] if value else [0.1]
+    if isinstance(value, str):
+        return [f"{value}x", *(one for one in CHOICES if one != value)]
+    if isinstance(value, list):
+        fewer = [value[:at] + value[at + 1 :] for at in range(len(value))]
+        return [one for one in (*fewer, [*value, 3], value[::-1]) if one != value]
+    return ["x", ["Cardiomegaly"], {"cells": {"example_a": ["localization"]}}]
+
+
+def _perturbed(leaf: Leaf) -> dict[str, Any] | None:
+    """The file with another valid value at one place, if one of those we try is."""
+    *path, last = leaf
+    for other in _others(_at(CONTENT, leaf)):
+        made = copy.deepcopy(CONTENT)
+        _at(made, path)[last] = other
+        try:
+            Params.model_validate(made)
+        except ValidationError:
+            continue
+        return made
+    return None
+
+
+def _at(block: Any, path: Any) -> Any:
+    for key in path:
+        block = block[key]
+    return block
+
+
+CASES = {leaf: made for leaf in LEAVES if (made := _perturbed(leaf)) is not None}
+
+
+def _resolved(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every stage of dvc.yaml by name, `foreach` and `${…}` resolved."""
+
+    def fill(value: Any, names: dict[str, str]) -> Any:
+        text = json.dumps(value)
+        for name, of in names.items():
+            text = text.replace(f"${{{name}}}", of)
+        assert "${" not in text, text
+        return json.loads(text)
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, stage in DVC.items():
+        if "foreach" not in stage:
+            found[name] = fill(stage, {"store_size": str(content["store_size"])})
+            continue
+        for key, item in content[stage["foreach"].strip("${}")].items():
+            names = {"key": key, "store_size": str(content["store_size"])}
+            if "train" in item:
+                names["item.train.cycles"] = str(item["train"]["cycles"])
+            found[f"{name}@{key}"] = fill(stage["do"], names)
+    return found
+
+
+def _seen_by_dvc(leaf: Leaf, after: dict[str, Any]) -> set[str]:
+    """Stages that name the value, or a block that holds it, or whose command, inputs or outputs are other ones."""
+    place = ".".join(leaf)
+    stages, others = _resolved(CONTENT), _resolved(after)
+    naming = {
+        name
+        for name, stage in stages.items()
+        if any(place == key or place.startswith(f"{key}.") for key in stage["params"])
+    }
+    return naming | {name for name, stage in stages.items() if stage != others[name]}
+
+
+def _jobs(content: dict[str, Any]) -> dict[str, Any]:
+    """What the jobs of each stage depend on: slices, and paths of inputs and outputs."""
+    params = Params.model_validate(content)
+    plan = Plan(params, Machine())
+    found: dict[str, Any] = {}
+    for key in params.datasets:
+        found[f"data@{key}"] = (make.phantom_slice(params, key), make.store_slice(params, key), plan.targets("data"))
+    for run, visits in zip(params.runs, plan.targets("visits"), strict=True):
+        wildcards = type("Wildcards", (), {"run": run})()
+        found[f"visits@{run}"] = (make.visits_slice(params, run), visits, plan.stores_of_run(wildcards))
+        names = [stage.name for stage in plan.stages(run)]
+        found[f"pretrain@{run}"] = (make.train_slice(params, run), names)
+        states = (plan.candidate_states(wildcards), plan.snapshots_of_run(wildcards))
+        found[f"score@{run}"] = (make.score_slice(params, run), *states)
+    metrics = [make.evaluate_slice(params, run) for run in params.runs]
+    found["evaluate"] = (metrics, plan.targets("evaluate"), plan.choices_of_runs(None))
+    found["report"] = (make.table_slice(params), make.figure_slice(params), plan.targets("report"))
+    return found
+
+
+JOBS = _jobs(CONTENT)
+
+
+def _changed_jobs(after: dict[str, Any]) -> set[str]:
+    now = _jobs(after)
+    assert list(now) == list(JOBS)
+    return {stage for stage, before in JOBS.items() if now[stage] != before}
+
+
+DVC_ONLY = {
+    # The baseline has a weight decay of its own, and dvc.yaml cannot know which values a run overrides.
+    ("pretrain", "weight_decay"): {"pretrain@example_a_localization"},
+}
+"""Stages that DVC starts in vain: Snakemake has nothing to do in them."""
+BY_INPUT = {
+    # A state says its parameters, so `score` starts because the last state, its input, is another file.
+    ("pretrain", "stage"): {"score@foundation_x"},  # a stage a pass: other names where a cycle has several
+    ("runs", "example_a_localization", "train", "snapshots"): {"score@example_a_localization"},
+}
+"""Stages that DVC does not start by a parameter, but by what `pretrain` made."""
+
+
+def _name(leaf: Leaf) -> str:
+    return ".".join(leaf)
+
+
+def test_at_least_half_of_all_values_could_be_changed():
+    assert len(LEAVES) > 100
+    assert len(CASES) > len(LEAVES) / 2
+    assert set(DVC_ONLY) | set(BY_INPUT) < set(CASES)
+
+
+@pytest.mark.parametrize("leaf", [leaf for leaf in CASES if leaf != ("results_root",)], ids=_name)
+def test_a_value_concerns_the_same_stages_for_dvc_and_for_snakemake(leaf):
+    after = CASES[leaf]
+    dvc, snakemake = _seen_by_dvc(leaf, after), _changed_jobs(after)
+    assert dvc - snakemake == DVC_ONLY.get(leaf, set())
+    assert snakemake - dvc == BY_INPUT.get(leaf, set())
+
+
+@pytest.mark.parametrize("leaf", BY_INPUT, ids=_name)
+def test_what_starts_by_its_input_comes_after_a_stage_that_starts_by_a_parameter(leaf):
+    stages, dvc = _resolved(CONTENT), _seen_by_dvc(leaf, CASES[leaf])
+    made = {out if isinstance(out, str) else next(iter(out)) for name in dvc for out in stages[name]["outs"]}
+    assert all(set(stages[name]["deps"]) & made for name in BY_INPUT[leaf])
+
+
+def test_every_value_concerns_a_stage():
+    unseen = [leaf for leaf, after in CASES.items() if not _seen_by_dvc(leaf, after)]
+    assert unseen == [("results_root",)]  # DVC knows one root only; fxcore.versioning refuses others
+
+
+@pytest.mark.parametrize(
+    "content", [CONTENT, yaml.safe_load((PROJECT / "params.yaml").read_text())], ids=["tiny", "ours"]
+)
+def test_every_stage_asks_for_values_that_the_parameter_file_spells_out(content):
+    for name, stage in _resolved(content).items():
+        for key in stage["params"]:
+            assert _at(content, key.split(".")) is not None, f"{name}: {key}"
+
+
+RULES = {
+    "data": ("data.normalize", "data.adapters.folder", "phantom.phantom"),
+    "visits": ("data.visits",),
+    "pretrain": ("training.pretrain",),
+    "score": ("evaluation.score",),
+    "evaluate": ("evaluation.evaluate", "evaluation.summary"),
+    "report": ("report.table", "report.figure", "report.index"),
+}
+"""Modules of the rules that a stage runs."""
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_a_stage_depends_on_the_source_files_of_its_rules(stage):
+    deps = DVC[stage].get("do", DVC[stage])["deps"]
+    listed = {one for one in deps if one.startswith("fxcore/")} - {"fxcore/data/registry.yaml"}
+    assert listed == {file for module in RULES[stage] for file in closure(f"fxcore.{module}")}
+    assert all((PROJECT / file).is_file() for file in listed)
+
+
+def test_the_report_depends_on_the_titles_of_the_registry():
+    assert "fxcore/data/registry.yaml" in DVC["report"]["deps"]

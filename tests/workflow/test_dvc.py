@@ -1,0 +1,211 @@
+"""DVC beside Snakemake: both see the same edits, and what either made or brought back the other accepts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import PROJECT, TINY, changed
+
+BIN = Path(sys.executable).parent
+
+
+class Project:
+    """A clone of the project in a git repository of its own, with the tiny experiment as its `params.yaml`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            if (PROJECT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(PROJECT / name, folder / name)
+        self.content = yaml.safe_load(TINY.read_text()) | {"results_root": "results"}
+        self.content["evaluate"] = {"every": 1, "iou": 0.4, "detections": 100, "resamples": 20, "confidence": 0.95}
+        self.write()
+        self.git("init", "-q")
+        self.git("config", "user.email", "test@example.org")
+        self.git("config", "user.name", "test")
+        self.commit()
+
+    def write(self, **changes: Any) -> None:
+        """The parameter file with some changes."""
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(changed(self.content, changes), sort_keys=False))
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(self.folder)}
+        environment.pop("FXCORE_NATIVE", None)
+        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment)
+        assert not check or ran.returncode == 0, ran.stdout + ran.stderr
+        return ran
+
+    def git(self, *arguments: str) -> None:
+        self.run("git", *arguments)
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "state", "--allow-empty")
+
+    def snakemake(self, *arguments: str, check: bool = True) -> str:
+        ran = self.run("snakemake", "--cores", "all", *arguments, check=check)
+        return ran.stdout + ran.stderr
+
+    def status(self) -> set[str]:
+        """Stages that DVC would run for a reason of their own."""
+        return set(json.loads(self.run("dvc", "status", "--json").stdout))
+
+    def planned(self) -> dict[str, str]:
+        """The reason of every job that Snakemake would run, by command: `pretrain foundation_x --stage cycle_1`."""
+        blocks = re.findall(
+            r"^Reason: (.*)\nShell command: python -m fxcore (\w+ ?\w* ?(?:--stage \S+)?)",
+            self.snakemake("--dry-run", "--printshellcmds"),
+            flags=re.MULTILINE,
+        )
+        return {command.strip(): reason for reason, command in blocks}
+
+    def idle(self) -> bool:
+        """Whether neither tool has anything to do."""
+        return not self.status() and "Nothing to be done" in self.snakemake("--dry-run")
+
+
+def stage_of(command: str) -> str:
+    """The DVC stage that a job belongs to."""
+    rule, *of = command.split()
+    stage = {"normalize": "data", "phantom": "data", "summary": "evaluate"}.get(rule, rule)
+    if stage in ("table", "figure", "index"):
+        return "report"
+    return stage if stage == "evaluate" else f"{stage}@{of[0]}"
+
+
+def own(planned: dict[str, str]) -> set[str]:
+    """Stages of the jobs with a reason beside that another job is to run."""
+    return {
+        stage_of(job) for job, reason in planned.items() if not reason.startswith("Input files updated by another job")
+    }
+
+
+def trainings(planned: dict[str, str]) -> set[str]:
+    return {f"{job.split()[1]}: training {job.split()[3]}" for job in planned if job.startswith("pretrain")}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    made = Project(tmp_path_factory.mktemp("project"))
+    said = made.snakemake()
+    assert "recorded with DVC" in said
+    assert made.idle()
+    made.commit()
+    return made
+
+
+EDITS = {
+    "seed": ({"seed": 8}, {"pretrain@foundation_x", "pretrain@example_a_localization"}),
+    "datasets": ({"datasets__example_a__phantom": {"train": 16, "val": 6, "test": 6}}, {"data@example_a"}),
+    "model": ({"model__localization__queries": 8}, {"pretrain@foundation_x", "pretrain@example_a_localization"}),
+    "pretrain": (
+        {"pretrain__batch_size": 3},
+        {"pretrain@foundation_x", "pretrain@example_a_localization", "report"},
+    ),
+    "runs": ({"runs__foundation_x__train__momentum": 0.5}, {"pretrain@foundation_x", "report"}),
+    "evaluate": ({"evaluate__iou": 0.5}, {"score@foundation_x", "score@example_a_localization", "report"}),
+    "report": ({"report__panels": 3}, {"report"}),
+}
+"""A change of one value in each block, and the stages that it concerns by itself."""
+
+
+@pytest.mark.parametrize("block", EDITS)
+def test_both_tools_see_an_edit_alike(project, block):
+    changes, expected = EDITS[block]
+    project.write(**changes)
+    assert project.status() == own(project.planned()) == expected
+    project.write()
+    assert project.idle()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("block", EDITS)
+def test_repro_trains_what_snakemake_predicts_and_brings_back_what_was(project, block):
+    changes, _ = EDITS[block]
+    tables = {path.name: path.read_bytes() for path in (project.folder / "results/tables").iterdir()}
+    project.write(**changes)
+    predicted = trainings(project.planned())
+    ran = project.run("dvc", "repro")
+    assert set(re.findall(r"^Job \d+: (\w+: training \S+)$", ran.stdout + ran.stderr, flags=re.MULTILINE)) == predicted
+    assert project.idle()
+    project.write()
+    back = project.run("dvc", "repro")
+    assert ": training " not in back.stdout + back.stderr
+    assert project.idle()
+    assert {path.name: path.read_bytes() for path in (project.folder / "results/tables").iterdir()} == tables
+
+
+@pytest.mark.long
+def test_a_run_added_to_the_parameters_is_picked_up_by_both(project):
+    train = {"visits": {"example_a": ["segmentation"]}, "cycles": 1, "horizon_cycles": 1, "lock": [], "momentum": None}
+    run = {"title": "UPerNet", "role": "baseline", "train": train}
+    project.write(runs=project.content["runs"] | {"mine": run})
+    assert {"visits@mine", "pretrain@mine", "score@mine"} <= project.status() & own(project.planned())
+    assert trainings(project.planned()) == {"mine: training cycle_1"}
+    project.run("dvc", "repro")
+    assert project.idle()
+    assert "UPerNet" not in (project.folder / "results/tables/table1_datasets.md").read_text()
+    assert json.loads((project.folder / "results/metrics/summary.json").read_text())["mine"]
+    project.write()
+    project.run("dvc", "repro")
+    assert project.idle()
+
+
+def test_another_parameter_file_is_not_recorded(project):
+    before = (project.folder / "dvc.lock").read_bytes()
+    ran = project.run("fxcore", "record", "--params", str(TINY), check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("fxcore record: nothing recorded: the parameters are those of ")
+    assert (project.folder / "dvc.lock").read_bytes() == before
+
+
+def test_a_part_of_the_targets_is_not_recorded(project):
+    before = (project.folder / "dvc.lock").read_bytes()
+    project.write(report__panels=3)
+    said = project.snakemake("--", "results/figures/panels_localization.png")
+    assert "nothing recorded: only results/figures/panels_localization.png was asked for" in said
+    ran = project.run("fxcore", "record", check=False)
+    assert ran.returncode == 2
+    assert "nothing recorded: some work is left" in ran.stderr
+    assert (project.folder / "dvc.lock").read_bytes() == before
+    project.write()
+    project.run("dvc", "checkout", "--force")
+    project.run("fxcore", "certify")
+    assert project.idle()
+
+
+def test_a_clone_syncs_what_was_pushed_and_has_nothing_to_do(project, tmp_path):
+    project.run("dvc", "remote", "add", "--default", "--local", "here", str(tmp_path / "remote"))
+    project.run("dvc", "push")
+    project.commit()
+    clone = tmp_path / "clone"
+    project.git("clone", "-q", str(project.folder), str(clone))
+    shutil.copy(project.folder / ".dvc/config.local", clone / ".dvc/config.local")
+    theirs = object.__new__(Project)
+    theirs.folder, theirs.content = clone, project.content
+    ran = theirs.run("fxcore", "sync")
+    assert "Snakemake has nothing to do" in ran.stderr
+    assert theirs.idle()
+    theirs.write(report__panels=2)
+    refused = theirs.run("fxcore", "sync", check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("fxcore sync: report: dvc.lock is not of the files here")
