@@ -1,0 +1,76 @@
+"""The paper's preset plans the paper's experiment."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from fxcore.params import experiment
+from fxcore.plan import Plan
+from tests.conftest import PROJECT
+from tests.workflow.conftest import SNAKEMAKE
+
+PAPER = PROJECT / "presets/paper.yaml"
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory):
+    """A native root with the annotation files of every dataset; a dry run looks at nothing else."""
+    root = tmp_path_factory.mktemp("native")
+    for key, dataset in experiment.load(PAPER).datasets.items():
+        for name in ("index.csv", *(block.file for block in (dataset.localization, dataset.segmentation) if block)):
+            (root / key).mkdir(exist_ok=True)
+            (root / key / name).touch()
+    return root
+
+
+def test_a_dry_run_of_the_paper_lists_all_its_jobs(native):
+    command = [SNAKEMAKE, "--cores", "all", "--dry-run", "--quiet", "rules", "--config", f"params={PAPER}"]
+    ran = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, env=os.environ | {"FXCORE_NATIVE": str(native)}
+    )
+    assert ran.returncode == 0, ran.stderr
+    jobs = {
+        rule: int(count) for rule, count in re.findall(r"^([a-z_]+)\s+(\d+)$", ran.stdout + ran.stderr, re.MULTILINE)
+    }
+    # 150 cycles of Foundation X, a job each; 11 baselines of 150 cycles and 9 of 225 in jobs of 15
+    assert jobs["pretrain_snapshots"] == 150
+    assert jobs["pretrain"] == 11 * 10 + 9 * 15
+    assert (jobs["normalize"], jobs["score"], jobs["evaluate"]) == (11, 21, 21)
+
+
+@pytest.mark.parametrize("file", [PAPER, PROJECT / "params.yaml"], ids=lambda file: file.name)
+def test_a_cycle_has_29_passes_and_every_head_a_baseline(file):
+    params = experiment.load(file)
+    joint = params.runs[params.joint]
+    assert len(joint.order) == 11
+    assert sum(len(tasks) for _, tasks in joint.order) == 20
+    assert len(Plan(params, None).stages(params.joint)[0].passes) == 29 * joint.train.stage_cycles
+    cells = {(name, task) for name, tasks in joint.order for task in tasks}
+    baselines = [run for run in params.runs.values() if run.role == "baseline"]
+    assert {(name, task) for run in baselines for name, tasks in run.order for task in tasks} == cells
+    assert len(baselines) == 20
+
+
+def test_a_baseline_of_the_default_experiment_sees_as_many_images_as_foundation_x():
+    params = experiment.load(PROJECT / "params.yaml")
+    size = params.pretrain.batch_size
+
+    def images(run):
+        seen = {}
+        for stage in Plan(params, None).stages(run):
+            for one in stage.passes:
+                images = params.datasets[one.dataset].phantom["train"]
+                cell = (one.dataset, one.task)
+                seen[cell] = seen.get(cell, 0) + size * one.updates(images, size)
+        return seen
+
+    joint = images(params.joint)
+    alone = {
+        cell: count
+        for run, what in params.runs.items()
+        if what.role == "baseline"
+        for cell, count in images(run).items()
+    }
+    assert alone == joint
