@@ -26,8 +26,8 @@ def store(results: Path, key: str, size: int | str) -> Path:
 
 
 def phantom(results: Path, key: str) -> Path:
-    """Native folder of a phantom dataset."""
-    return results / "data" / key / "native"
+    """Native folder of a phantom dataset; apart from the stores, which DVC keeps."""
+    return results / "phantoms" / key
 
 
 def visits(results: Path, run: str) -> Path:

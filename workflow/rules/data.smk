@@ -3,7 +3,7 @@ rule phantom:
     input:
         src=sources.closure("fxcore.phantom.phantom"),
     output:
-        folder=directory(f"{RESULTS}/data/{{dataset}}/native"),
+        folder=directory(f"{RESULTS}/phantoms/{{dataset}}"),
     log:
         f"{RESULTS}/logs/phantom/{{dataset}}.log",
     benchmark:
