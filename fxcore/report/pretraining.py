@@ -26,7 +26,9 @@ def table3_pretraining(results: Results) -> Table:
         f"{results.kind(dataset for dataset, _ in run.order)} Test split, percent, with"
         f" {100 * results.slice.evaluate.confidence:.0f} % bootstrap intervals over patients; one seed. The state of each"
         " branch was chosen on validation, for each dataset and task; “choice” is the branch that did best there."
-        " Δ is teacher minus baseline. A baseline is a single-task run. The gain is that of the teacher over the network"
+        " AUC of CheXpert and MIMIC-CXR is the mean of five classes, as in the paper; Dice counts an empty mask predicted"
+        " empty as 1. Δ is teacher minus baseline, of unrounded values. A baseline is a single-task run."
+        " The gain is that of the teacher over the network"
         " before training, paired by image. Published numbers are of the paper's data and splits (one run, no intervals;"
         " Islam et al. 2025), not of these images. Intervals over few patients say little."
     )
