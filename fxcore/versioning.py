@@ -118,8 +118,8 @@ def write_report(plan: Plan, file: str, targets: Iterable[str]) -> str:
 
 
 def _check_whole(targets: Iterable[str], outcome: str) -> None:
-    if partial_ := [target for target in targets if target != "all"]:
-        raise InputError(f"{outcome}: only {partial_[0]} was asked for; make everything with: snakemake --cores all")
+    if parts := [target for target in targets if target != "all"]:
+        raise InputError(f"{outcome}: only {parts[0]} was asked for; make everything with: snakemake --cores all")
 
 
 def sync() -> str:

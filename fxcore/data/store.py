@@ -7,7 +7,7 @@ an image in the order of `images.npy`; `labels.parquet` raw codes; `boxes.parque
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,10 @@ class Store:
         """Masks of an annotated image, (classes, S, S)."""
         packed = self.packed_masks[int(self.table["mask_row"].iat[row])]
         return np.unpackbits(packed, axis=-1, count=self.size).astype(np.bool_)
+
+
+OpenStores = Callable[[Iterable[str]], dict[str, Store]]
+"""Opens stores by key, for jobs that learn from a file which datasets a run visits."""
 
 
 def open_stores(results: Path, keys: Iterable[str], size: int) -> dict[str, Store]:

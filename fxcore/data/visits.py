@@ -6,7 +6,6 @@ It depends on bytes and label policies only, not on when or by which commit a st
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def visits(slice_: VisitsSlice, stores: Mapping[str, Store], output: Path) -> No
         columns = ["image", "split", "width", "height", *(column for task in tasks for column in _COLUMNS[task])]
         listed = store.table[columns].to_csv(index=False).encode()
         content[name] = {
-            "heads": json.loads(store.heads(tasks).canonical()),
+            "heads": store.heads(tasks).model_dump(mode="json"),
             "sha256": {file: store.manifest["files"][file] for file in files}
             | {"list of images": hashlib.sha256(listed).hexdigest()},
             "annotated": {task: store.manifest["annotated"][task] for task in tasks},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fxcore import provenance
-from fxcore.data.store import Store
+from fxcore.data.store import OpenStores, Store
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import ClassMean, Statistic, estimate
 from fxcore.evaluation.headline import headline
@@ -30,7 +30,7 @@ def evaluate(
     slice_: EvaluateSlice,
     predictions: Path,
     choice: Path,
-    stores: Callable[[Iterable[str]], Mapping[str, Store]],
+    stores: OpenStores,
     output: Path,
 ) -> None:
     """Write dataset → task → branch → metric with `value, low, high` (0..1, null where undefined), counts and classes.

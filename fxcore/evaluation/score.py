@@ -7,7 +7,7 @@ the branch whose state did best. Predictions of the chosen states are the only t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fxcore import provenance
-from fxcore.data.store import Store
+from fxcore.data.store import OpenStores
 from fxcore.errors import InputError
 from fxcore.evaluation.headline import headline
 from fxcore.evaluation.predictions import predict
@@ -34,8 +34,6 @@ from fxcore.training.snapshots import saved
 from fxcore.training.state import TrainState, load
 
 BRANCHES = ("student", "teacher")
-OpenStores = Callable[[Iterable[str]], Mapping[str, Store]]
-"""Opens stores by key: which ones a run visits is known only from its states."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ def choose(classes: Sequence[str], number: int, random: np.random.Generator) -> 
     others = [finding for finding in BYSTANDERS if finding not in pool]
     drawn: set[str] = set()
     if number % 10 >= 3 and pool:
+        # Counts the pictures with a finding before this one, modulo the pool.
         drawn.add(pool[(number - 3 * (number // 10 + 1)) % len(pool)])
         more = int(random.integers(min(len(pool), MORE + 1)))
         drawn.update(pool[int(at)] for at in random.choice(len(pool), more, replace=False))

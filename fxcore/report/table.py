@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fxcore.passes import Mode, Pass, Split, Task, fraction, passes
+from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.report.pretraining import table3_pretraining
 from fxcore.report.render import Table
 from fxcore.report.results import Results
+from fxcore.slices.train import run_passes
 
 TRAINS = {
     (Task.CLASSIFICATION, Mode.LOCK): "classification head",
@@ -68,8 +69,7 @@ def table2_schedule(results: Results) -> Table:
     """One cycle of the joint run, pass by pass (the paper's lock-release table), from the pass list that trains."""
     name, run = results.joint
     how, train = results.slice.pretrain[name], run.train
-    order = [(name, frozenset(tasks)) for name, tasks in run.order]
-    cycle = passes(order, 1, locked=frozenset(train.lock), lock_fraction=fraction(how.lock_fraction))
+    cycle = run_passes(run.order, train.lock, how.lock_fraction, 1)
     records = [_pass_record(results, one, how.batch_size) for one in cycle]
     header = ("pass", "dataset", "task", "mode", "data", "trains", "updates", "images")
     rows = [

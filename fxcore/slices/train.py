@@ -15,6 +15,12 @@ class SnapshotsSlice(Block):
     cells: Visits
 
 
+def run_passes(visits: Visits, lock: tuple[Task, ...], lock_fraction: float, cycles: int) -> tuple[Pass, ...]:
+    """All passes of a run's first `cycles` cycles, in order; tasks in `lock` first train their head on `lock_fraction`."""
+    datasets = [(name, frozenset(tasks)) for name, tasks in visits]
+    return passes(datasets, cycles, locked=frozenset(lock), lock_fraction=fraction(lock_fraction))
+
+
 class TrainSlice(Block):
     """For `pretrain`: everything a run's weights depend on beside its stores; not `cycles`, so that raising it continues the run."""
 
@@ -32,10 +38,7 @@ class TrainSlice(Block):
 
     def passes(self, cycles: int) -> tuple[Pass, ...]:
         """All passes of the run's first `cycles` cycles, in order."""
-        datasets = [(name, frozenset(tasks)) for name, tasks in self.visits]
-        return passes(
-            datasets, cycles, locked=frozenset(self.lock), lock_fraction=fraction(self.pretrain.lock_fraction)
-        )
+        return run_passes(self.visits, self.lock, self.pretrain.lock_fraction, cycles)
 
     def stages(self, cycles: int) -> tuple[Stage, ...]:
         """The jobs that train the run's first `cycles` cycles."""

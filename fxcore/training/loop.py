@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -82,7 +81,7 @@ class Trainer:
         }
         made = provenance.describe(self.slice) | {
             "stage": stage,
-            "heads": {name: json.loads(heads.canonical()) for name, heads in self.heads.items()},
+            "heads": {name: heads.model_dump(mode="json") for name, heads in self.heads.items()},
         }
         return TrainState(tensors, self.passes, self.updates, self.seen, made)
 
