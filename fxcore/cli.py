@@ -25,7 +25,7 @@ from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
 from fxcore.slices.make import Slice
 from fxcore.slices.report import FigureSlice, TableSlice
-from fxcore.slices.train import TrainSlice
+from fxcore.slices.train import KeepSlice, TrainSlice
 
 log = logging.getLogger(__name__)
 
@@ -115,28 +115,33 @@ def visits(arguments: Arguments) -> None:
 def pretrain(arguments: Arguments) -> None:
     """Train one stage of a run."""
     from fxcore.data.store import open_stores
-    from fxcore.training.pretrain import Outputs
     from fxcore.training.pretrain import pretrain as run
 
     slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
-    outputs = Outputs(
-        *(at(arguments.results, slice_.run, arguments.stage) for at in (paths.state, paths.history, paths.snapshots))
-    )
     stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
-    previous = next(iter(arguments.previous), None)
-    run(slice_, arguments.stage, previous, stores, _machine(arguments), arguments.gpus, outputs)
+    folder = paths.checkpoints(arguments.results, slice_.run)
+    run(slice_, arguments.stage, stores, _machine(arguments), arguments.gpus, folder)
+
+
+def keep(arguments: Arguments) -> None:
+    """Keep what matters of a run's checkpoints."""
+    from fxcore.training.keep import keep as run
+
+    slice_ = _slice(arguments, KeepSlice, lambda params: make.keep_slice(params, arguments.run))
+    run(slice_, *(at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.kept)))
 
 
 def score(arguments: Arguments) -> None:
-    """Choose a run's states on validation and predict the test set."""
+    """Choose among a run's cycles on validation and predict the test set."""
     from fxcore.data.store import open_stores
     from fxcore.evaluation.score import score as run
 
     slice_ = _slice(arguments, ScoreSlice, lambda params: make.score_slice(params, arguments.run))
     stores = partial(open_stores, arguments.results, size=slice_.store_size)
-    predictions, choice = (at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice))
-    states, snapshots = arguments.states, arguments.snapshots
-    run(slice_, states, snapshots, stores, _machine(arguments), arguments.gpus, predictions, choice)
+    kept, predictions, choice = (
+        at(arguments.results, slice_.run) for at in (paths.kept, paths.predictions, paths.choice)
+    )
+    run(slice_, kept, stores, _machine(arguments), arguments.gpus, predictions, choice)
 
 
 def evaluate(arguments: Arguments) -> None:
@@ -263,22 +268,8 @@ def parser() -> argparse.ArgumentParser:
     commands.job(visits, "run", _RUN)
     stage = commands.trained(pretrain)
     stage.add_argument("--stage", required=True, metavar="NAME", help="name of the stage: cycle_1, cycle_2, …")
-    stage.add_argument(
-        "--from",
-        dest="previous",
-        type=Path,
-        nargs="*",
-        default=[],
-        metavar="STATE",
-        help="state after the stage before",
-    )
-    states = commands.trained(score)
-    states.add_argument(
-        "--states", type=Path, nargs="+", required=True, metavar="STATE", help="training states to choose among"
-    )
-    states.add_argument(
-        "--snapshots", type=Path, nargs="*", default=[], metavar="FILE", help="teachers copied along the way"
-    )
+    commands.job(keep, "run", _RUN)
+    commands.trained(score)
     commands.job(evaluate, "run", _RUN)
     commands.whole(summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
     commands.job(table, "table", "name of the table", TABLES)

@@ -79,6 +79,11 @@ class Stage:
     name: str
     passes: tuple[Pass, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Whether a cycle ends with it."""
+        return "-" not in self.name
+
 
 def fraction(value: float) -> Fraction:
     """A fraction of the data as written in the parameters: 0.5 is 1/2, 0.333 is 333/1000, not the nearest binary number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 Artifact = Callable[[Path, str, str], Path]
@@ -35,19 +36,39 @@ def visits(results: Path, run: str) -> Path:
     return results / "visits" / f"{run}.json"
 
 
-def state(results: Path, run: str, stage: str) -> Path:
-    """Training state after a stage, by the stage's name."""
-    return results / "checkpoints" / run / f"{stage}.safetensors"
+@dataclass(frozen=True, slots=True)
+class StageFiles:
+    """What a stage leaves in the run's folder of checkpoints."""
+
+    weights: Path
+    """Student and teacher after the stage."""
+    optimizer: Path
+    """What continuing needs beside the weights."""
+    snapshots: Path
+    """Teachers copied during the stage; of a run that takes none, an empty file."""
+    history: Path
+    """Numbers of every update."""
 
 
-def snapshots(results: Path, run: str, stage: str) -> Path:
-    """Teachers copied during a stage."""
-    return results / "checkpoints" / run / "snapshots" / f"{stage}.safetensors"
+def checkpoints(results: Path, run: str) -> Path:
+    """Folder of what a run's stages leave."""
+    return results / "checkpoints" / run
 
 
-def history(results: Path, run: str, stage: str) -> Path:
-    """Numbers of every update of a stage."""
-    return results / "training" / run / f"{stage}.csv"
+def stage(folder: Path, name: str) -> StageFiles:
+    """Files of a stage by its name, below the run's folder of checkpoints."""
+    tensors = f"{name}.safetensors"
+    return StageFiles(
+        folder / tensors,
+        folder / "optimizer" / tensors,
+        folder / "snapshots" / tensors,
+        folder / "history" / f"{name}.csv",
+    )
+
+
+def kept(results: Path, run: str) -> Path:
+    """Folder of what is kept of a run: DVC's copy of the checkpoints that matter."""
+    return results / "kept" / run
 
 
 def predictions(results: Path, run: str) -> Path:

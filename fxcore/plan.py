@@ -20,6 +20,7 @@ from fxcore.passes import Stage
 from fxcore.slices.make import (
     evaluate_slice,
     figure_slice,
+    keep_slice,
     phantom_slice,
     score_slice,
     store_slice,
@@ -28,6 +29,7 @@ from fxcore.slices.make import (
     visits_slice,
 )
 from fxcore.slices.train import TrainSlice
+from fxcore.training.keep import MANIFEST, worth_keeping
 
 PHASES = ("data", "visits", "train", "score", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
@@ -99,17 +101,6 @@ class Plan:
         """The jobs that train a run."""
         return self._stages[run]
 
-    def _candidates(self, run: str) -> tuple[Stage, ...]:
-        """The stages whose states validation may choose."""
-        every = self.params.evaluate.every
-        all_ = self.stages(run)
-        return tuple(stage for stage in all_ if stage.number % every == 0 or stage is all_[-1])
-
-    def snapping(self, wanted: bool) -> str:
-        """The runs that take snapshots, or those that do not, as a pattern."""
-        runs = [name for name, run in self.params.runs.items() if (run.train.snapshots is not None) == wanted]
-        return "|".join(runs) or "(?!)"
-
     # Targets
 
     def targets(self, phase: str | None = None) -> list[str]:
@@ -124,7 +115,7 @@ class Plan:
             None: [*stores, *metrics, *report],
             "data": stores,
             "visits": [paths.visits(self.results, run) for run in runs],
-            "train": [paths.state(self.results, run, self.stages(run)[-1].name) for run in runs],
+            "train": [paths.kept(self.results, run) / MANIFEST for run in runs],
             "score": [paths.predictions(self.results, run) for run in runs],
             "evaluate": metrics,
             "report": report,
@@ -158,24 +149,18 @@ class Plan:
         return [str(self._store(key) / "manifest.json") for key in self.params.runs[wildcards.run].train.visits]
 
     def previous_state(self, wildcards: Wildcards) -> list[str]:
-        """For `pretrain`: the state a stage continues; the first continues none."""
+        """For `pretrain`: the state a stage continues, weights and optimiser; the first continues none."""
         names = [stage.name for stage in self.stages(wildcards.run)]
         if wildcards.stage not in names:
             raise InputError(f"runs.{wildcards.run} has no stage {wildcards.stage}; it has {', '.join(names)}")
         before = names[: names.index(wildcards.stage)][-1:]
-        return [str(paths.state(self.results, wildcards.run, name)) for name in before]
+        found = [paths.stage(paths.checkpoints(self.results, wildcards.run), name) for name in before]
+        return [str(path) for of in found for path in (of.weights, of.optimizer)]
 
-    def candidate_states(self, wildcards: Wildcards) -> list[str]:
-        """For `score`: the states to choose among."""
+    def worth_keeping(self, wildcards: Wildcards) -> list[str]:
+        """For `keep`."""
         run = wildcards.run
-        return [str(paths.state(self.results, run, stage.name)) for stage in self._candidates(run)]
-
-    def snapshots_of_run(self, wildcards: Wildcards) -> list[str]:
-        """For `score`: the snapshots to place in time."""
-        run = wildcards.run
-        if self.params.runs[run].train.snapshots is None:
-            return []
-        return [str(paths.snapshots(self.results, run, stage.name)) for stage in self.stages(run)]
+        return list(map(str, worth_keeping(self.stages(run), paths.checkpoints(self.results, run))))
 
     def _manifests(self) -> list[str]:
         return [str(self._store(key) / "manifest.json") for key in self.params.datasets]
@@ -232,6 +217,10 @@ class Plan:
     def train_slice(self, wildcards: Wildcards) -> str:
         """For `pretrain`."""
         return self._canonical[wildcards.run]
+
+    def keep_slice(self, wildcards: Wildcards) -> str:
+        """For `keep`."""
+        return keep_slice(self.params, wildcards.run).canonical()
 
     def score_slice(self, wildcards: Wildcards) -> str:
         """For `score`."""

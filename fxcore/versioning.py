@@ -18,6 +18,7 @@ from typing import Any
 from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.plan import Plan
+from fxcore.training.keep import MANIFEST, bring_back
 
 PARAMS = Path("params.yaml")
 ROOT = "results"
@@ -27,45 +28,19 @@ ROOT = "results"
 def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
     """Tell Snakemake that what lies on disk is up to date; call only for what DVC has verified or restored.
 
-    Training states that another setting left beside a restored one are removed first: DVC keeps the last state of a run only.
+    What is kept of a run goes back to its checkpoints first, where `targets` name it or are everything.
 
     Raises:
-        InputError: Snakemake refuses.
+        InputError: Snakemake refuses, or what is kept is not readable.
     """
-    remove_strays(Plan.load(str(PARAMS)))
+    plan = Plan.load(str(PARAMS))
+    for run in plan.params.runs:
+        kept = paths.kept(plan.results, run)
+        whole = phase is None or str(kept / MANIFEST) in targets
+        if whole and (kept / MANIFEST).exists():
+            bring_back(kept, paths.checkpoints(plan.results, run))
     config = ["--config", f"phase={phase}"] if phase else []
     _run("snakemake", "--cores", "all", "--touch", "--quiet", "all", *config, "--", *targets)
-
-
-def remove_strays(plan: Plan) -> list[Path]:
-    """Remove states, snapshots and histories of a run that were not made with the parameters of its last state."""
-    removed: list[Path] = []
-    for run in plan.params.runs:
-        stages = plan.stages(run)
-        last = paths.state(plan.results, run, stages[-1].name)
-        if not last.exists():
-            continue
-        expected = _params(last)
-        for stage in stages:
-            state, history = (at(plan.results, run, stage.name) for at in (paths.state, paths.history))
-            snapshots = paths.snapshots(plan.results, run, stage.name)
-            stray = [path for path in (state, snapshots) if path.exists() and _params(path) != expected]
-            removed += stray + ([history] if state in stray else [])
-    for path in removed:
-        path.unlink(missing_ok=True)
-    return removed
-
-
-def _params(path: Path) -> Any:
-    """The parameters that a state or snapshot says it was made with; only the head of the file is read."""
-    try:
-        with path.open("rb") as source:
-            head = json.loads(source.read(int.from_bytes(source.read(8), "little")))
-        return json.loads(head["__metadata__"]["fxcore"])["provenance"]["params"]
-    except (OSError, ValueError, KeyError, OverflowError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a training state ({error}); delete it, then: dvc checkout {path}, or train it again"
-        ) from error
 
 
 def record(file: str, targets: Iterable[str]) -> str:

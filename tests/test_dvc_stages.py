@@ -103,10 +103,8 @@ def _resolved(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if "foreach" not in stage:
             found[name] = fill(stage, {"store_size": str(content["store_size"])})
             continue
-        for key, item in content[stage["foreach"].strip("${}")].items():
+        for key in content[stage["foreach"].strip("${}")]:
             names = {"key": key, "store_size": str(content["store_size"])}
-            if "train" in item:
-                names["item.train.cycles"] = str(item["train"]["cycles"])
             found[f"{name}@{key}"] = fill(stage["do"], names)
     return found
 
@@ -134,9 +132,8 @@ def _jobs(content: dict[str, Any]) -> dict[str, Any]:
         wildcards = type("Wildcards", (), {"run": run})()
         found[f"visits@{run}"] = (make.visits_slice(params, run), visits, plan.stores_of_run(wildcards))
         names = [stage.name for stage in plan.stages(run)]
-        found[f"pretrain@{run}"] = (make.train_slice(params, run), names)
-        states = (plan.candidate_states(wildcards), plan.snapshots_of_run(wildcards))
-        found[f"score@{run}"] = (make.score_slice(params, run), *states)
+        found[f"pretrain@{run}"] = (make.train_slice(params, run), make.keep_slice(params, run), names)
+        found[f"score@{run}"] = make.score_slice(params, run)
     metrics = [make.evaluate_slice(params, run) for run in params.runs]
     found["evaluate"] = (metrics, plan.targets("evaluate"), plan.choices_of_runs(None))
     found["report"] = (make.table_slice(params), make.figure_slice(params), plan.targets("report"))
@@ -157,12 +154,6 @@ DVC_ONLY = {
     ("pretrain", "weight_decay"): {"pretrain@example_a_localization"},
 }
 """Stages that DVC starts in vain: Snakemake has nothing to do in them."""
-BY_INPUT = {
-    # A state says its parameters, so `score` starts because the last state, its input, is another file.
-    ("pretrain", "stage"): {"score@foundation_x"},  # a stage a pass: other names where a cycle has several
-    ("runs", "example_a_localization", "train", "snapshots"): {"score@example_a_localization"},
-}
-"""Stages that DVC does not start by a parameter, but by what `pretrain` made."""
 
 
 def _name(leaf: Leaf) -> str:
@@ -172,7 +163,7 @@ def _name(leaf: Leaf) -> str:
 def test_at_least_half_of_all_values_could_be_changed():
     assert len(LEAVES) > 100
     assert len(CASES) > len(LEAVES) / 2
-    assert set(DVC_ONLY) | set(BY_INPUT) < set(CASES)
+    assert set(DVC_ONLY) < set(CASES)
 
 
 @pytest.mark.parametrize("leaf", [leaf for leaf in CASES if leaf != ("results_root",)], ids=_name)
@@ -180,14 +171,7 @@ def test_a_value_concerns_the_same_stages_for_dvc_and_for_snakemake(leaf):
     after = CASES[leaf]
     dvc, snakemake = _seen_by_dvc(leaf, after), _changed_jobs(after)
     assert dvc - snakemake == DVC_ONLY.get(leaf, set())
-    assert snakemake - dvc == BY_INPUT.get(leaf, set())
-
-
-@pytest.mark.parametrize("leaf", BY_INPUT, ids=_name)
-def test_what_starts_by_its_input_comes_after_a_stage_that_starts_by_a_parameter(leaf):
-    stages, dvc = _resolved(CONTENT), _seen_by_dvc(leaf, CASES[leaf])
-    made = {out if isinstance(out, str) else next(iter(out)) for name in dvc for out in stages[name]["outs"]}
-    assert all(set(stages[name]["deps"]) & made for name in BY_INPUT[leaf])
+    assert snakemake <= dvc
 
 
 def test_every_value_concerns_a_stage():
@@ -207,7 +191,7 @@ def test_every_stage_asks_for_values_that_the_parameter_file_spells_out(content)
 RULES = {
     "data": ("data.normalize", "data.adapters.folder", "phantom.phantom"),
     "visits": ("data.visits",),
-    "pretrain": ("training.pretrain",),
+    "pretrain": ("training.pretrain", "training.keep"),
     "score": ("evaluation.score",),
     "evaluate": ("evaluation.evaluate", "evaluation.summary"),
     "report": ("report.table", "report.figure", "report.index"),

@@ -274,7 +274,7 @@ def test_visits_know_datasets_and_tasks_in_training_order_and_no_more(tiny):
 
 
 def test_scoring_knows_nothing_of_training_nor_of_intervals(tiny):
-    changes = {"pretrain__batch_size": 3, "evaluate__resamples": 30, "evaluate__confidence": 0.9, "evaluate__every": 2}
+    changes = {"pretrain__batch_size": 3, "evaluate__resamples": 30, "evaluate__confidence": 0.9}
     assert score_slice(tiny(**changes), "foundation_x") == score_slice(tiny(), "foundation_x")
 
 

@@ -1,100 +1,15 @@
-"""What certifying removes and what recording refuses; both tools at work together: tests/workflow/test_dvc.py."""
+"""What recording refuses and what certifying brings back; both tools at work together: tests/workflow/test_dvc.py."""
 
 import json
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
-from fxcore import paths, versioning
+from fxcore import versioning
 from fxcore.errors import InputError
-from fxcore.machine import Machine
 from fxcore.plan import Plan
-from fxcore.slices.make import train_slice
-from fxcore.training.state import write
 from tests.conftest import TINY, changed
-
-JOINT, ALONE = "foundation_x", "example_a_localization"
-
-
-def _params(tiny, root, **changes):
-    return tiny(results_root=str(root), pretrain__stage="pass", **changes)
-
-
-def _leave(params, run, stages, snapshots=True):
-    """Files of some stages of a run, as training with some parameters leaves them."""
-    root = Path(params.results_root)
-    facts = {"provenance": {"params": json.loads(train_slice(params, run).canonical())}}
-    for stage in stages:
-        write(paths.state(root, run, stage), {"w": torch.zeros(3)}, facts)
-        history = paths.history(root, run, stage)
-        history.parent.mkdir(parents=True, exist_ok=True)
-        history.touch()
-        if snapshots:
-            write(paths.snapshots(root, run, stage), {}, facts)
-
-
-def _files(root):
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-
-
-def _of(run, stages, snapshots=True):
-    found = {f"checkpoints/{run}/{stage}.safetensors" for stage in stages}
-    found |= {f"training/{run}/{stage}.csv" for stage in stages}
-    return found | ({f"checkpoints/{run}/snapshots/{stage}.safetensors" for stage in stages} if snapshots else set())
-
-
-def _remove(params):
-    removed = versioning.remove_strays(Plan(params, Machine()))
-    return {str(path.relative_to(params.results_root)) for path in removed}
-
-
-def test_states_of_other_parameters_than_the_last_go_with_snapshots_and_history_and_nothing_else(tiny, tmp_path):
-    old, new = _params(tiny, tmp_path, seed=8), _params(tiny, tmp_path)
-    _leave(old, JOINT, ["cycle_0-01", "cycle_1"])
-    _leave(new, JOINT, ["cycle_0-02", "cycle_1-04", "cycle_2"])
-    # no stage of this plan, a run without its last state, and what else lies about
-    _leave(old, JOINT, ["cycle_3"])
-    _leave(old, ALONE, ["cycle_0-01"], snapshots=False)
-    (tmp_path / "checkpoints" / "notes.txt").touch()
-    before = _files(tmp_path)
-    assert _remove(new) == _of(JOINT, ["cycle_0-01", "cycle_1"])
-    assert _files(tmp_path) == before - _of(JOINT, ["cycle_0-01", "cycle_1"])
-    assert _remove(new) == set()
-
-
-def test_the_last_state_decides_and_not_the_parameters_of_the_file(tiny, tmp_path):
-    old, new = _params(tiny, tmp_path, seed=8), _params(tiny, tmp_path)
-    _leave(old, JOINT, ["cycle_1", "cycle_2"])
-    assert _remove(new) == set()
-    _leave(new, JOINT, ["cycle_1"])
-    assert _remove(new) == _of(JOINT, ["cycle_1"])
-    assert _files(tmp_path) == _of(JOINT, ["cycle_2"])
-
-
-def test_snapshots_alone_may_be_strays(tiny, tmp_path):
-    old, new = _params(tiny, tmp_path, seed=8), _params(tiny, tmp_path)
-    _leave(old, JOINT, ["cycle_1"])
-    _leave(new, JOINT, ["cycle_1", "cycle_2"], snapshots=False)
-    stray = {f"checkpoints/{JOINT}/snapshots/cycle_1.safetensors"}
-    assert _remove(new) == stray
-    assert _files(tmp_path) == _of(JOINT, ["cycle_1", "cycle_2"], snapshots=False)
-
-
-def test_a_run_that_trains_longer_keeps_its_states(tiny, tmp_path):
-    _leave(_params(tiny, tmp_path), JOINT, ["cycle_1", "cycle_2"])
-    longer = _params(tiny, tmp_path, runs__foundation_x__train__cycles=4)
-    assert _remove(longer) == set()  # cycle_4 is not there yet
-    _leave(longer, JOINT, ["cycle_3", "cycle_4"])
-    assert _remove(longer) == set()  # the length of a run is no parameter of its states
-
-
-def test_runs_do_not_judge_each_other(tiny, tmp_path):
-    params = _params(tiny, tmp_path)
-    _leave(params, JOINT, ["cycle_1", "cycle_2"])
-    _leave(params, ALONE, ["cycle_1"], snapshots=False)
-    assert _remove(params) == set()
 
 
 @pytest.fixture
@@ -187,6 +102,31 @@ def test_after_a_part_of_a_run_there_is_neither_report_nor_record():
     said = versioning.finished(Plan.load("params.yaml"), "params.yaml", [target])
     ending = f"only {target} was asked for; make everything with: snakemake --cores all"
     assert said == f"no report: {ending}\nnothing recorded: {ending}\n"
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("phase", "targets", "expected"),
+    [
+        (None, [], {"foundation_x", "example_a_localization"}),
+        (None, ["results/metrics/summary.json"], {"foundation_x", "example_a_localization"}),
+        ("train", ["results/kept/foundation_x/manifest.json"], {"foundation_x"}),
+        ("visits", ["results/visits/foundation_x.json"], set()),
+        ("data", [], set()),
+        ("score", [], set()),
+    ],
+)
+def test_certifying_brings_back_runs_that_dvc_has_verified_and_no_others(monkeypatch, phase, targets, expected):
+    for run in ("foundation_x", "example_a_localization"):
+        folder = Path("results/kept") / run
+        folder.mkdir(parents=True)
+        (folder / "cycle_1.safetensors").touch()
+        (folder / "manifest.json").write_text('{"provenance": {}, "files": {"cycle_1.safetensors": ""}}')
+    ran = _tools(monkeypatch)
+    versioning.certify(phase, targets)
+    assert {path.parent.name for path in Path("results").glob("checkpoints/*/cycle_1.safetensors")} == expected
+    (touched,) = ran
+    assert touched[touched.index("--") + 1 :] == tuple(targets)
 
 
 @pytest.mark.usefixtures("project")

@@ -73,10 +73,10 @@ class Cell:
         self.seed = derive("bootstrap", name, task)
 
     def evaluate(self, predictions: pd.DataFrame, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """Metrics of every branch; `chosen` has the stage of each trained branch, and which did best on validation."""
-        stages = {branch: stage for branch, stage in chosen.items() if branch != "choice"}
+        """Metrics of every branch; `chosen` has the cycle of each trained branch, and which did best on validation."""
+        cycles = {branch: stage for branch, stage in chosen.items() if branch != "choice"}
         statistics = {
-            branch: self.statistics(predictions[predictions["branch"] == branch]) for branch in (*stages, UNTRAINED)
+            branch: self.statistics(predictions[predictions["branch"] == branch]) for branch in (*cycles, UNTRAINED)
         }
         main = headline(self.task, self.how.iou)
         found: dict[str, Any] = {"metric": main, "choice": chosen["choice"]}
@@ -84,10 +84,10 @@ class Cell:
             counts = {
                 "images": len(self.rows),
                 "patients": len(np.unique(self.patients)),
-                "stage": stages.get(branch, 0),
+                "cycle": cycles.get(branch, 0),
             }
             found[branch] = counts | {metric: self._metric(one) for metric, one in of_branch.items()}
-        trained, floor = statistics["teacher" if "teacher" in stages else "student"][main], statistics[UNTRAINED][main]
+        trained, floor = statistics["teacher" if "teacher" in cycles else "student"][main], statistics[UNTRAINED][main]
         found["gain"] = self._interval(lambda weights: trained(weights) - floor(weights))
         return found
 

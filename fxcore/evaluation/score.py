@@ -1,7 +1,7 @@
-"""Let validation choose among a run's states, and let the chosen predict the test set, once.
+"""Let validation choose among the cycles of a run, and let the chosen networks predict the test set, once.
 
-For each dataset and task and for student and teacher apart, the state with the best validation metric is chosen; `choice` is
-the branch whose state did best. Predictions of the chosen states are the only thing that metrics are computed from.
+For each dataset and task and for student and teacher apart, the cycle with the best validation metric is chosen; `choice` is
+the branch that did best then. Predictions of the chosen networks are the only thing that metrics are computed from.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,6 @@ from torch import Tensor
 
 from fxcore import provenance
 from fxcore.data.store import OpenStores
-from fxcore.errors import InputError
 from fxcore.evaluation.headline import headline
 from fxcore.evaluation.predictions import predict
 from fxcore.evaluation.statistics import UNTRAINED, metrics
@@ -29,18 +29,22 @@ from fxcore.passes import Split, Task
 from fxcore.progress import Progress
 from fxcore.slices.evaluate import ScoreSlice
 from fxcore.training import runtime
+from fxcore.training.keep import Kept
 from fxcore.training.loop import build
 from fxcore.training.snapshots import saved
 from fxcore.training.state import TrainState, load
 
 BRANCHES = ("student", "teacher")
+Cell = tuple[str, Task, str]
+"""A dataset, a task and a branch."""
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The validation metric of one branch of one state for one dataset and task; NaN where it is undefined."""
+    """The validation metric of one branch after some cycles for one dataset and task; NaN where it is undefined."""
 
-    stage: int
+    cycle: int
     branch: str
     dataset: str
     task: Task
@@ -48,28 +52,41 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[float, int, str]:
-        """Higher is better: by value, of equals the later stage; an undefined value is below all others."""
-        return (-math.inf if math.isnan(self.value) else self.value, self.stage, self.branch)
+        """Higher is better: by value, of equals the later cycle; an undefined value is below all others."""
+        return (-math.inf if math.isnan(self.value) else self.value, self.cycle, self.branch)
+
+    @property
+    def cell(self) -> Cell:
+        """What it competes for."""
+        return self.dataset, self.task, self.branch
 
 
-def choose(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The best state of each dataset, task and branch."""
-    best: dict[tuple[str, Task, str], Candidate] = {}
-    for one in candidates:
-        cell = (one.dataset, one.task, one.branch)
-        best[cell] = max(best.get(cell, one), one, key=lambda candidate: candidate.rank)
-    return list(best.values())
+def choose(tried: Iterable[tuple[Candidate, Found]]) -> tuple[list[Candidate], dict[Candidate, Found]]:
+    """Every candidate, and the best of each cell with what was found for it; what the others found is dropped on the way."""
+    candidates: list[Candidate] = []
+    best: dict[Cell, tuple[Candidate, Found]] = {}
+    for one, found in tried:
+        candidates.append(one)
+        if one.cell not in best or one.rank > best[one.cell][0].rank:
+            best[one.cell] = (one, found)
+    return candidates, dict(best.values())
+
+
+def candidates_of(kept: Kept, every: int) -> dict[int, Path]:
+    """Weights of every `every`-th cycle, and of the last."""
+    last = max(kept.weights)
+    return {cycle: path for cycle, path in kept.weights.items() if cycle % every == 0 or cycle == last}
 
 
 class Scorer:
-    """Predicts with the networks of one run: those of its states, of its snapshots, and the one it started from."""
+    """Predicts with the networks of one run: those that are kept of it, and the one it started from."""
 
     def __init__(
-        self, slice_: ScoreSlice, last: Path, stores: OpenStores, device: torch.device, workers: int = 0
+        self, slice_: ScoreSlice, kept: Kept, stores: OpenStores, device: torch.device, workers: int = 0
     ) -> None:
-        """`last` is the run's last state, which says what the run trained on; `stores` opens stores by key."""
-        self.slice, self.device, self.workers = slice_, device, workers
-        self.state = _load(last, slice_)
+        """`stores` opens stores by key; the last of the kept weights say what the run trained on."""
+        self.slice, self.kept, self.device, self.workers = slice_, kept, device, workers
+        self.state: TrainState = load(kept.weights[max(kept.weights)])
         self.trained, self.heads = self.state.slice, self.state.heads
         self.stores = stores(self.heads)
 
@@ -80,22 +97,14 @@ class Scorer:
             model.load_state_dict(tensors)
         return model.to(self.device).eval()
 
-    def networks(self, states: Sequence[Path]) -> Iterator[tuple[int, str, FoundationX]]:
-        """Stage, branch and network of each state, students before teachers.
-
-        Raises:
-            InputError: a state that was trained with other parameters than the last one.
-        """
-        progress = Progress(f"score {self.slice.run}", len(states), "states")
-        for path in states:
-            state = _load(path, self.slice)
-            try:
-                state.check(self.trained, self.heads)
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from error
+    def networks(self, wanted: Mapping[int, Path]) -> Iterator[tuple[int, str, FoundationX]]:
+        """Cycle, branch and network of some of the kept weights, students before teachers."""
+        progress = Progress(f"score {self.slice.run}", len(wanted), "cycles")
+        for cycle, path in wanted.items():
+            state = load(path)
             for branch in BRANCHES:
                 if tensors := state.part(branch):
-                    yield state.provenance["stage"], branch, self.network(tensors)
+                    yield cycle, branch, self.network(tensors)
             progress.advance()
 
     def predict(self, model: FoundationX, name: str, task: Task, split: Split) -> pd.DataFrame:
@@ -103,24 +112,25 @@ class Scorer:
         store, detections = self.stores[name], self.slice.detections
         return predict(model, store, name, task, split, self.heads[name], detections, self.workers)
 
-    def value(self, model: FoundationX, name: str, task: Task) -> float:
-        """The headline metric of a network on the validation images of a dataset and task."""
+    def validate(self, model: FoundationX, name: str, task: Task) -> tuple[float, pd.DataFrame]:
+        """The headline metric of a network on the validation images of a dataset and task, and its predictions."""
         store = self.stores[name]
         found, rows = self.predict(model, name, task, Split.VAL), store.rows(task, Split.VAL)
         statistics = metrics(task, found, store, self.heads[name], rows, self.slice.iou, self.slice.detections)
-        return statistics[headline(task, self.slice.iou)](np.ones(len(rows)))
+        return statistics[headline(task, self.slice.iou)](np.ones(len(rows))), found
 
-    def validate(self, states: Sequence[Path]) -> Iterator[Candidate]:
-        """Every branch of every state on the validation images of every dataset and task."""
-        for stage, branch, model in self.networks(states):
+    def tried(self) -> Iterator[tuple[Candidate, pd.DataFrame]]:
+        """Every candidate with its predictions on validation."""
+        for cycle, branch, model in self.networks(candidates_of(self.kept, self.slice.every)):
             for name, tasks in self.trained.visits:
                 for task in tasks:
-                    yield Candidate(stage, branch, name, task, self.value(model, name, task))
+                    value, found = self.validate(model, name, task)
+                    yield Candidate(cycle, branch, name, task, value), found
 
-    def follow(self, snapshots: Sequence[Path]) -> Iterator[dict[str, object]]:
+    def follow(self) -> Iterator[dict[str, object]]:
         """The validation metric of every snapshot for every cell that the run takes snapshots of."""
         cells = self.trained.snapshots.cells if self.trained.snapshots else ()
-        for after, tensors in saved(snapshots, self.trained):
+        for after, tensors in saved(self.kept.snapshots, self.trained):
             model = self.network(tensors)
             for name, tasks in cells:
                 for task in tasks:
@@ -129,7 +139,7 @@ class Scorer:
                         "cycle": after.cycle + 1,
                         "after": [after.dataset, str(after.task)],
                         "of": [name, str(task)],
-                        "value": _number(self.value(model, name, task)),
+                        "value": _number(self.validate(model, name, task)[0]),
                     }
 
     def untrained(self) -> Iterator[pd.DataFrame]:
@@ -137,23 +147,22 @@ class Scorer:
         model = self.network()
         for name, tasks in self.trained.visits:
             for task in tasks:
-                found = self.predict(model, name, task, Split.TEST)
-                yield found.assign(dataset=name, task=str(task), branch=UNTRAINED, split=str(Split.TEST))
+                yield _labelled(self.predict(model, name, task, Split.TEST), (name, task, UNTRAINED), Split.TEST)
 
-    def tables(self, states: Sequence[Path], chosen: Sequence[Candidate]) -> Iterator[pd.DataFrame]:
-        """Predictions of the chosen on validation and test."""
-        for stage, branch, model in self.networks(states):
-            for one in chosen:
-                if (one.stage, one.branch) == (stage, branch):
-                    for split in (Split.VAL, Split.TEST):
-                        found = self.predict(model, one.dataset, one.task, split)
-                        yield found.assign(dataset=one.dataset, task=str(one.task), branch=branch, split=str(split))
+    def test(self, chosen: Iterable[Candidate]) -> Iterator[pd.DataFrame]:
+        """Test predictions of the chosen."""
+        at: dict[tuple[int, str], list[Candidate]] = {}
+        for one in chosen:
+            at.setdefault((one.cycle, one.branch), []).append(one)
+        wanted = {cycle: path for cycle, path in self.kept.weights.items() if cycle in {cycle for cycle, _ in at}}
+        for cycle, branch, model in self.networks(wanted):
+            for one in at.get((cycle, branch), ()):
+                yield _labelled(self.predict(model, one.dataset, one.task, Split.TEST), one.cell, Split.TEST)
 
 
 def score(
     slice_: ScoreSlice,
-    states: Sequence[Path],
-    snapshots: Sequence[Path],
+    kept: Path,
     stores: OpenStores,
     machine: Machine,
     gpus: int,
@@ -163,36 +172,34 @@ def score(
     """Choose on validation, predict the test set with the chosen, and write both; place the snapshots in time.
 
     Raises:
-        InputError: a state of another run, or trained with other parameters than the last one.
+        InputError: `kept` holds no weights that can be read.
     """
     runtime.prepare(machine)
     with runtime.lease(gpus):
-        scorer = Scorer(slice_, states[-1], stores, runtime.device(machine, gpus), machine.workers)
-        candidates = list(scorer.validate(states))
-        chosen = choose(candidates)
-        table = pd.concat([*scorer.tables(states, chosen), *scorer.untrained()], ignore_index=True)
-        followed = list(scorer.follow(snapshots))
+        scorer = Scorer(slice_, Kept.open(kept), stores, runtime.device(machine, gpus), machine.workers)
+        candidates, chosen = choose(scorer.tried())
+        validation = [_labelled(found, one.cell, Split.VAL) for one, found in chosen.items()]
+        table = pd.concat([*validation, *scorer.test(chosen), *scorer.untrained()], ignore_index=True)
+        followed = list(scorer.follow())
     with atomic(predictions) as part:
         table.to_parquet(part, index=False)
     facts = {"seen": scorer.state.seen, "snapshots": followed}
     write_json(choice, provenance.describe(slice_) | _choices(slice_.iou, candidates, chosen) | facts)
 
 
-def _load(path: Path, slice_: ScoreSlice) -> TrainState:
-    state = load(path)
-    if state.slice.run != slice_.run:
-        raise InputError(f"{path}: a state of run {state.slice.run}; expected {slice_.run}")
-    return state
+def _labelled(found: pd.DataFrame, cell: Cell, split: Split) -> pd.DataFrame:
+    name, task, branch = cell
+    return found.assign(dataset=name, task=str(task), branch=branch, split=str(split))
 
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _choices(iou: float, candidates: Sequence[Candidate], chosen: Sequence[Candidate]) -> dict[str, object]:
+def _choices(iou: float, candidates: Sequence[Candidate], chosen: Iterable[Candidate]) -> dict[str, object]:
     cells: dict[str, dict[str, dict[str, int | str]]] = {}
     for one in sorted(chosen, key=lambda candidate: candidate.rank):
         cell = cells.setdefault(one.dataset, {}).setdefault(str(one.task), {})
-        cell |= {one.branch: one.stage, "choice": one.branch}  # the best comes last
+        cell |= {one.branch: one.cycle, "choice": one.branch}  # the best comes last
     rows = [asdict(one) | {"value": _number(one.value)} for one in candidates]
     return {"metric": {str(task): headline(task, iou) for task in Task}, "candidates": rows, "chosen": cells}

@@ -28,7 +28,7 @@ def summary(metrics: Mapping[str, Path], choices: Mapping[str, Path], output: Pa
                 found.setdefault(run, {}).setdefault(dataset, {})[task] = value
     write_json(output, found)
     with atomic(validation) as part, part.open("w", encoding="utf-8", newline="") as sink:
-        columns = ("run", "stage", "branch", "dataset", "task", "value")
+        columns = ("run", "cycle", "branch", "dataset", "task", "value")
         writer = csv.DictWriter(sink, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         for run, path in choices.items():

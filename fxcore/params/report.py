@@ -13,7 +13,7 @@ class Evaluate(Block):
     """Metrics, all from saved predictions."""
 
     every: Count = 1
-    """Every how many stages of a run, counted from the first, validation may choose the state; the last always stands for choice."""
+    """Every how many cycles of a run validation may choose the weights; the last cycle's always stand for choice."""
     iou: Annotated[float, Field(gt=0, lt=1)] = 0.40
     """Overlap from which a detection counts (mAP40 in the paper)."""
     detections: Count = 100

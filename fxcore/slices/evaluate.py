@@ -6,10 +6,11 @@ from fxcore.params.blocks import Block
 
 
 class ScoreSlice(Block):
-    """For `score`: how predictions are kept and chosen; network, datasets and tasks come with the states."""
+    """For `score`: how predictions are kept and chosen; network, datasets and tasks come with the weights."""
 
     run: str
     store_size: int
+    every: int
     iou: float
     detections: int
 

@@ -14,7 +14,7 @@ from fxcore.params.runs import in_order
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
 from fxcore.slices.report import FigureSlice, TableSlice
-from fxcore.slices.train import SnapshotsSlice, TrainSlice
+from fxcore.slices.train import KeepSlice, SnapshotsSlice, TrainSlice
 
 Slice = TypeVar("Slice", bound=Block)
 
@@ -54,10 +54,15 @@ def train_slice(params: Params, run: str) -> TrainSlice:
     )
 
 
+def keep_slice(params: Params, run: str) -> KeepSlice:
+    """The slice of what is kept of one run."""
+    return KeepSlice(run=run, cycles=params.runs[run].train.cycles)
+
+
 def score_slice(params: Params, run: str) -> ScoreSlice:
     """The slice of one run's predictions."""
     how = params.evaluate
-    return ScoreSlice(run=run, store_size=params.store_size, iou=how.iou, detections=how.detections)
+    return ScoreSlice(run=run, store_size=params.store_size, every=how.every, iou=how.iou, detections=how.detections)
 
 
 def evaluate_slice(params: Params, run: str) -> EvaluateSlice:

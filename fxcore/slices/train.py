@@ -49,3 +49,10 @@ class TrainSlice(Block):
         if self.snapshots is None or (one.cycle + 1) % self.snapshots.every or one.mode != "release":
             return False
         return one.task in dict(self.snapshots.cells).get(one.dataset, ())
+
+
+class KeepSlice(Block):
+    """For `keep`: how long the run is; its last state knows the rest."""
+
+    run: str
+    cycles: int

@@ -71,8 +71,8 @@ class Trainer:
         self.passes, self.updates = state.passes, state.updates
         self.seen = {name: dict(tasks) for name, tasks in state.seen.items()}
 
-    def state(self, stage: int) -> TrainState:
-        """All that the stage after `stage` depends on."""
+    def state(self, stage: str) -> TrainState:
+        """All that the stage after the one called `stage` depends on."""
         tensors: dict[str, Tensor] = {f"student.{name}": value for name, value in self.student.state_dict().items()}
         if self.teacher is not None:
             tensors |= {f"teacher.{name}": value for name, value in self.teacher.model.state_dict().items()}

@@ -7,8 +7,8 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from fxcore import paths
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.files import atomic
@@ -22,14 +22,6 @@ from fxcore.training.snapshots import Snapshots
 from fxcore.training.state import load
 
 log = logging.getLogger(__name__)
-
-
-class Outputs(NamedTuple):
-    """Files that a stage writes; `snapshots` only for a run that takes them."""
-
-    state: Path
-    history: Path
-    snapshots: Path
 
 
 COLUMNS = (
@@ -57,8 +49,8 @@ COLUMNS = (
 """Of the history CSV; a term that a task does not have is blank."""
 
 
-def stage_of(slice_: TrainSlice, name: str) -> Stage:
-    """A run's stage by its name, which says the cycle it ends in or follows.
+def stage_of(slice_: TrainSlice, name: str) -> tuple[Stage, Stage | None]:
+    """A run's stage by its name, which says the cycle it ends in or follows; and the stage before it.
 
     Raises:
         InputError: the run has no such stage.
@@ -67,9 +59,9 @@ def stage_of(slice_: TrainSlice, name: str) -> Stage:
     reached = int(found[1]) + bool(found[2]) if found else 0
     cycles = -(-reached // slice_.stage_cycles) * slice_.stage_cycles
     stages = slice_.stages(cycles) if cycles else ()
-    for stage in stages:
+    for before, stage in zip((None, *stages), stages, strict=False):
         if stage.name == name:
-            return stage
+            return stage, before
     raise InputError(
         f"--stage {name}: {slice_.run} has no such stage; its first is {slice_.stages(slice_.stage_cycles)[0].name}"
     )
@@ -78,19 +70,18 @@ def stage_of(slice_: TrainSlice, name: str) -> Stage:
 def pretrain(
     slice_: TrainSlice,
     name: str,
-    previous: Path | None,
     stores: Mapping[str, Store],
     machine: Machine,
     gpus: int,
-    outputs: Outputs,
+    folder: Path,
 ) -> None:
-    """Train the stage called `name` of a run.
+    """Train the stage called `name` of a run whose stages leave their files in `folder`.
 
     Raises:
-        InputError: `previous` is not the state that this stage continues.
+        InputError: what the stage before left is not what this stage continues.
     """
     runtime.prepare(machine)
-    stage = stage_of(slice_, name)
+    stage, before = stage_of(slice_, name)
     images = counts(stores, slice_)
     _check_counts(images, slice_)
     size = slice_.pretrain.batch_size
@@ -98,18 +89,24 @@ def pretrain(
     with runtime.lease(gpus):
         device = runtime.device(machine, gpus)
         trainer = Trainer(slice_, stores, horizon, device, machine.workers)
-        if previous is not None:
-            trainer.restore(load(previous))
-        if trainer.passes != stage.passes[0].index:
-            raise InputError(
-                f"{previous}: {trainer.passes} passes done; {name} of {slice_.run} begins after {stage.passes[0].index}"
-            )
+        if before is not None:
+            _restore(trainer, paths.stage(folder, before.name), stage)
         snapshots = Snapshots(slice_)
         rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots)
-        trainer.state(stage.number).save(outputs.state)
-        write_history(outputs.history, rows)
-        if slice_.snapshots is not None:
-            snapshots.save(outputs.snapshots)
+        files = paths.stage(folder, name)
+        state = trainer.state(name)
+        state.save(files.weights, files.optimizer)
+        snapshots.save(files.snapshots, state.provenance)
+        write_history(files.history, rows)
+
+
+def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> None:
+    trainer.restore(load(files.weights, files.optimizer))
+    if trainer.passes != stage.passes[0].index:
+        raise InputError(
+            f"{files.weights}: {trainer.passes} passes done; {stage.name} of {trainer.slice.run} begins after"
+            f" {stage.passes[0].index}"
+        )
 
 
 def _check_counts(images: Mapping[tuple[str, Task], int], slice_: TrainSlice) -> None:

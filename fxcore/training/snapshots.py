@@ -5,12 +5,12 @@ One file a stage; `<pass>.<parameter>` are its tensors, passes counted from 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from fxcore import provenance
 from fxcore.passes import Pass
 from fxcore.slices.train import TrainSlice
 from fxcore.training.loop import Trainer
@@ -30,9 +30,9 @@ class Snapshots:
             for name, value in trainer.teacher.model.state_dict().items():
                 self.tensors[f"{one.index + 1}.{name}"] = value.detach().cpu().clone()
 
-    def save(self, path: Path) -> None:
-        """Write what was collected, which may be nothing."""
-        write(path, self.tensors, {"provenance": provenance.describe(self.slice)})
+    def save(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        """Write what was collected, which may be nothing, and who made it."""
+        write(path, self.tensors, {"provenance": provenance})
 
 
 def saved(files: Sequence[Path], slice_: TrainSlice) -> Iterator[tuple[Pass, dict[str, Tensor]]]:

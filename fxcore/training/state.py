@@ -1,6 +1,6 @@
-"""The whole state of a run between two stages, as one safe, checksummed file.
+"""The whole state of a run between two stages, as two safe, checksummed files: weights, and what continuing needs beside them.
 
-Safetensors hold tensors and text only: nothing in the file can execute. Names: `student.<parameter>`,
+Safetensors hold tensors and text only: nothing in a file can execute. Names: `student.<parameter>`,
 `teacher.<parameter>`, `optimizer.<moment>.<parameter>`.
 """
 
@@ -29,7 +29,7 @@ class TrainState:
     """Everything the next stage depends on.
 
     `tensors` by name, passes and updates done, training images `seen` of each dataset and task (repeats counted), and who
-    made it: `provenance` with the run's slice as `params`, the number of the `stage`, and the `heads`.
+    made it: `provenance` with the run's slice as `params`, the name of the `stage`, and the `heads`.
     """
 
     tensors: Mapping[str, Tensor]
@@ -60,8 +60,8 @@ class TrainState:
         if mine != slice_ or self.heads != heads:
             other = [name for name in TrainSlice.model_fields if getattr(mine, name) != getattr(slice_, name)]
             raise InputError(
-                f"stage {self.provenance['stage']} of {mine.run} was trained with other {', '.join(other) or 'heads'};"
-                " delete the run's states and train it again"
+                f"{self.provenance['stage']} of {mine.run} was trained with other {', '.join(other) or 'heads'};"
+                " delete the run's checkpoints and train it again"
             )
 
     def part(self, name: str) -> dict[str, Tensor]:
@@ -70,31 +70,41 @@ class TrainState:
             key.removeprefix(f"{name}."): value for key, value in self.tensors.items() if key.startswith(f"{name}.")
         }
 
-    def save(self, path: Path) -> None:
-        """Write the state atomically, with the checksum of its tensors."""
+    def save(self, weights: Path, optimizer: Path) -> None:
+        """Write both files, each atomically and with the checksum of its tensors."""
+        moments = {name: value for name, value in self.tensors.items() if name.startswith("optimizer.")}
+        models = {name: value for name, value in self.tensors.items() if name not in moments}
         facts = {"passes": self.passes, "updates": self.updates, "seen": self.seen, "provenance": self.provenance}
-        write(path, self.tensors, facts)
+        digest = write(weights, models, facts)
+        write(optimizer, moments, {"weights": digest, "provenance": self.provenance})
 
 
-def load(path: Path) -> TrainState:
-    """Read a state back, on the CPU.
+def load(weights: Path, optimizer: Path | None = None) -> TrainState:
+    """Read a state back, on the CPU; without `optimizer` to look at, not to continue from.
 
     Raises:
-        InputError: the file is missing, cut short, altered, or no training state.
+        InputError: a file is missing, cut short, altered, or no training state, or the two do not belong together.
     """
-    tensors, facts = read(path)
+    tensors, facts = read(weights)
+    if optimizer is not None:
+        moments, more = read(optimizer)
+        if more.get("weights") != facts["sha256"]:
+            raise InputError(f"{optimizer}: does not belong to {weights}; delete both and run the stage again")
+        tensors |= moments
     try:
         return TrainState(tensors, facts["passes"], facts["updates"], facts["seen"], facts["provenance"])
     except KeyError as error:
-        raise InputError(f"{path}: is no training state, it has no {error}; {_again(path)}") from error
+        raise InputError(f"{weights}: is no training state, it has no {error}; {_again(weights)}") from error
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and facts as one file, atomically, with a checksum; equal content gives equal bytes."""
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """Write tensors and facts as one file, atomically, with the checksum it returns; equal content gives equal bytes."""
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    digest = _digest(whole)
     with atomic(path) as part:
         # One entry: safetensors writes several in no fixed order.
-        save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": _digest(whole)}, sort_keys=True)})
+        save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": digest}, sort_keys=True)})
+    return digest
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -17,7 +17,7 @@ from fxcore.slices.evaluate import EvaluateSlice
 
 RESAMPLES, CONFIDENCE = 50, 0.9
 SLICE = EvaluateSlice(run="r", store_size=72, resamples=RESAMPLES, confidence=CONFIDENCE)
-HOW = {"run": "r", "store_size": 72, "iou": 0.4, "detections": 100}
+HOW = {"run": "r", "store_size": 72, "every": 1, "iou": 0.4, "detections": 100}
 
 
 @pytest.fixture
@@ -49,12 +49,12 @@ def _evaluate(folder, stores, branches, chosen, task="classification", iou=0.4):
 CHOSEN = {"student": 1, "teacher": 2, "choice": "student"}
 
 
-def test_a_cell_has_every_branch_with_its_stage_and_the_untrained_one(stores, store, tmp_path):
+def test_a_cell_has_every_branch_with_its_cycle_and_the_untrained_one(stores, store, tmp_path):
     tables = {branch: _scores(store, seed) for seed, branch in enumerate(("student", "teacher", "untrained"))}
     cell = _evaluate(tmp_path, stores, {branch: table for branch, (table, _) in tables.items()}, CHOSEN)
     assert set(cell) == {"metric", "choice", "student", "teacher", "untrained", "gain"}
     assert (cell["metric"], cell["choice"]) == ("auc", "student")
-    assert {branch: cell[branch]["stage"] for branch in tables} == {"student": 1, "teacher": 2, "untrained": 0}
+    assert {branch: cell[branch]["cycle"] for branch in tables} == {"student": 1, "teacher": 2, "untrained": 0}
     labels, _ = store.targets(store.heads((Task.CLASSIFICATION,)))
     truth = labels[store.rows(Task.CLASSIFICATION, Split.TEST)]
     for branch, (_, scores) in tables.items():

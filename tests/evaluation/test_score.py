@@ -2,32 +2,62 @@
 
 import json
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from fxcore.errors import InputError
+from fxcore import paths
 from fxcore.evaluation.evaluate import evaluate
-from fxcore.evaluation.score import Candidate, _choices, choose, score
+from fxcore.evaluation.score import Candidate, _choices, candidates_of, choose, score
 from fxcore.machine import Machine
+from fxcore.params.experiment import Params
 from fxcore.passes import Task
-from fxcore.slices.make import evaluate_slice, score_slice, train_slice
+from fxcore.slices.make import evaluate_slice, keep_slice, score_slice, train_slice
+from fxcore.training.keep import Kept, keep
 from fxcore.training.loop import Trainer
+from fxcore.training.pretrain import write_history
 from fxcore.training.snapshots import Snapshots
 
 
-def _candidate(stage, value, branch="student", task=Task.CLASSIFICATION, dataset="a"):
-    return Candidate(stage, branch, dataset, task, value)
+def _candidate(cycle, value, branch="student", task=Task.CLASSIFICATION, dataset="a"):
+    return Candidate(cycle, branch, dataset, task, value)
+
+
+def _choose(candidates):
+    """The chosen, each found by its own number."""
+    tried = [(one, number) for number, one in enumerate(candidates)]
+    among, chosen = choose(tried)
+    assert among == [one for one, _ in tried]
+    assert all(tried[number][0] == one for one, number in chosen.items())
+    return list(chosen)
 
 
 @pytest.mark.parametrize(
-    ("values", "stage"),
+    ("values", "cycle"),
     [([0.5, 0.7, 0.6], 2), ([0.7, 0.7, 0.6], 2), ([math.nan, 0.1, math.nan], 2), ([math.nan, math.nan, math.nan], 3)],
 )
-def test_the_best_state_and_of_equals_the_later(values, stage):
-    (chosen,) = choose(_candidate(number, value) for number, value in enumerate(values, start=1))
-    assert chosen.stage == stage
+def test_the_best_cycle_and_of_equals_the_later(values, cycle):
+    (chosen,) = _choose(_candidate(number, value) for number, value in enumerate(values, start=1))
+    assert chosen.cycle == cycle
+
+
+@pytest.mark.parametrize(
+    ("every", "cycles", "candidates"),
+    [
+        (1, [1, 2, 3], [1, 2, 3]),
+        (2, [1, 2, 3, 4], [2, 4]),
+        (2, [1, 2, 3], [2, 3]),
+        (3, [1, 2, 3, 4], [3, 4]),
+        (9, [1, 2], [2]),
+        (2, [3, 6], [6]),  # a job of three cycles each
+    ],
+)
+def test_every_nth_cycle_and_the_last_stand_for_choice(every, cycles, candidates):
+    files = tuple(f"cycle_{cycle}.safetensors" for cycle in reversed(cycles))
+    kept = Kept(Path("kept"), {}, (*files, "snapshots/cycle_1.safetensors", "history/cycle_1.csv"))
+    assert candidates_of(kept, every) == {cycle: Path(f"kept/cycle_{cycle}.safetensors") for cycle in candidates}
 
 
 def test_each_dataset_task_and_branch_chooses_for_itself():
@@ -40,7 +70,7 @@ def test_each_dataset_task_and_branch_chooses_for_itself():
         _candidate(2, 0.3, task=Task.SEGMENTATION),
         _candidate(1, 0.6, dataset="b"),
     ]
-    chosen = {(one.dataset, one.task, one.branch): one.stage for one in choose(candidates)}
+    chosen = {(one.dataset, one.task, one.branch): one.cycle for one in _choose(candidates)}
     assert chosen == {
         ("a", Task.CLASSIFICATION, "student"): 1,
         ("a", Task.CLASSIFICATION, "teacher"): 2,
@@ -51,7 +81,7 @@ def test_each_dataset_task_and_branch_chooses_for_itself():
 
 def test_the_choice_is_the_branch_that_did_best():
     candidates = [_candidate(1, 0.9), _candidate(2, 0.8), _candidate(1, 0.7, "teacher"), _candidate(2, 0.95, "teacher")]
-    found = _choices(0.4, candidates, choose(candidates))
+    found = _choices(0.4, candidates, _choose(candidates))
     assert found["chosen"] == {"a": {"classification": {"student": 1, "teacher": 2, "choice": "teacher"}}}
     assert len(found["candidates"]) == 4
     assert found["metric"]["localization"] == "map40"
@@ -76,29 +106,30 @@ def _disturb(model):
 
 @pytest.fixture(scope="module")
 def scored(_tiny, stores, tmp_path_factory):
-    """Two states that no update was made in, the teacher of the second disturbed, and a snapshot of each teacher."""
-    from fxcore.params.experiment import Params
-
+    """Two cycles that no update was made in, the teacher of the second disturbed, and a snapshot of each teacher."""
     folder, params = tmp_path_factory.mktemp("scored"), Params.model_validate(_tiny)
     trainer = _trainer(params, stores)
     first, last = (one for one in trainer.slice.passes(1) if trainer.slice.snaps(one))
-    trainer.state(1).save(folder / "1.safetensors")
     snapshots = Snapshots(trainer.slice)
     snapshots.take(trainer, first)
+    _leave(trainer, folder, "cycle_1", Snapshots(trainer.slice))
     _disturb(trainer.teacher.model)
     snapshots.take(trainer, last)
-    snapshots.save(folder / "snapshots.safetensors")
-    trainer.state(2).save(folder / "2.safetensors")
-    _score(params, stores, folder, ["1", "2"], ["snapshots"])
+    _leave(trainer, folder, "cycle_2", snapshots)
+    keep(keep_slice(params, "foundation_x"), folder / "checkpoints", folder / "kept")
+    outputs = (folder / "predictions.parquet", folder / "choice.json")
+    score(score_slice(params, "foundation_x"), folder / "kept", lambda _: stores, Machine(), 0, *outputs)
     files = (folder / "predictions.parquet", folder / "choice.json")
     evaluate(evaluate_slice(params, "foundation_x"), *files, lambda _: stores, folder / "metrics.json")
     return folder
 
 
-def _score(params, stores, folder, states, snapshots=()):
-    at = [[folder / f"{name}.safetensors" for name in names] for names in (states, snapshots)]
-    outputs = (folder / "predictions.parquet", folder / "choice.json")
-    score(score_slice(params, "foundation_x"), *at, lambda _: stores, Machine(), 0, *outputs)
+def _leave(trainer, folder, stage, snapshots):
+    """What a job leaves after a stage."""
+    files, state = paths.stage(folder / "checkpoints", stage), trainer.state(stage)
+    state.save(files.weights, files.optimizer)
+    snapshots.save(files.snapshots, state.provenance)
+    write_history(files.history, [])
 
 
 def _choice(scored):
@@ -116,9 +147,9 @@ def test_a_snapshot_is_placed_after_its_pass_and_scored_for_every_asked_cell(sco
     ]
     # each snapshot is the teacher of one of the two states
     values = {
-        (one["stage"], one["task"]): one["value"] for one in _choice(scored)["candidates"] if one["branch"] == "teacher"
+        (one["cycle"], one["task"]): one["value"] for one in _choice(scored)["candidates"] if one["branch"] == "teacher"
     }
-    expected = [values[stage, task] for stage in (1, 2) for task in ("classification", "segmentation")]
+    expected = [values[cycle, task] for cycle in (1, 2) for task in ("classification", "segmentation")]
     assert [one["value"] for one in followed] == expected
     assert expected[:2] != expected[2:]
 
@@ -150,22 +181,3 @@ def test_the_gain_is_what_the_chosen_teacher_is_better_by_than_the_network_befor
 def test_images_seen_are_those_of_the_last_state(scored):
     zero = {"example_a": {"classification": 0, "localization": 0, "segmentation": 0}}
     assert _choice(scored)["seen"] == json.loads((scored / "metrics.json").read_text())["seen"] == zero
-
-
-def test_a_state_trained_otherwise_than_the_last_is_refused(stores, tiny, tmp_path):
-    _trainer(tiny(seed=8), stores).state(1).save(tmp_path / "1.safetensors")
-    _trainer(tiny(), stores).state(2).save(tmp_path / "2.safetensors")
-    with pytest.raises(
-        InputError, match=r"1\.safetensors: stage 1 of foundation_x was trained with other seed; delete"
-    ):
-        _score(tiny(), stores, tmp_path, ["1", "2"])
-    assert not (tmp_path / "predictions.parquet").exists()
-
-
-def test_a_state_of_another_run_is_refused(stores, tiny, tmp_path):
-    slice_ = train_slice(tiny(), "example_a_localization")
-    Trainer(slice_, stores, 40, torch.device("cpu")).state(1).save(tmp_path / "1.safetensors")
-    with pytest.raises(
-        InputError, match=r"1\.safetensors: a state of run example_a_localization; expected foundation_x"
-    ):
-        _score(tiny(), stores, tmp_path, ["1"])

@@ -22,8 +22,8 @@ def _write(path, content):
     return path
 
 
-def _candidate(stage, value, branch="student", task="classification"):
-    return {"stage": stage, "branch": branch, "dataset": "a", "task": task, "value": value}
+def _candidate(cycle, value, branch="student", task="classification"):
+    return {"cycle": cycle, "branch": branch, "dataset": "a", "task": task, "value": value}
 
 
 def test_test_metrics_are_of_the_chosen_branch_in_percent(tmp_path):
@@ -37,7 +37,7 @@ def test_test_metrics_are_of_the_chosen_branch_in_percent(tmp_path):
         "joint": {"a": {"classification": 91.23, "segmentation": 50.0}, "b": {"localization": None}},
         "alone": {"a": {"classification": 100.0}},
     }
-    assert (tmp_path / "validation.csv").read_text() == "run,stage,branch,dataset,task,value\n"
+    assert (tmp_path / "validation.csv").read_text() == "run,cycle,branch,dataset,task,value\n"
 
 
 def test_every_candidate_has_a_row_in_the_order_of_runs_and_states(tmp_path):
@@ -48,7 +48,7 @@ def test_every_candidate_has_a_row_in_the_order_of_runs_and_states(tmp_path):
     }
     summary({}, choices, tmp_path / "summary.json", tmp_path / "validation.csv")
     assert (tmp_path / "validation.csv").read_text().splitlines() == [
-        "run,stage,branch,dataset,task,value",
+        "run,cycle,branch,dataset,task,value",
         "joint,1,student,a,classification,25.0",
         "joint,1,teacher,a,classification,",
         "joint,2,student,a,segmentation,75.0",

@@ -7,27 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from fxcore import paths
 from fxcore.data.store import Store
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params
 from fxcore.slices.make import train_slice
 from fxcore.slices.train import TrainSlice
-from fxcore.training.pretrain import Outputs, pretrain
+from fxcore.training.pretrain import pretrain
 from tests.conftest import changed
 
 
 def train(
-    slice_: TrainSlice, stores: Mapping[str, Store], folder: Path, stages: Iterable[str], previous: Path | None = None
-) -> list[Outputs]:
+    slice_: TrainSlice, stores: Mapping[str, Store], folder: Path, stages: Iterable[str]
+) -> list[paths.StageFiles]:
     """Train some stages, each from the state of the one before; what each wrote."""
-    written: list[Outputs] = []
+    written: list[paths.StageFiles] = []
     for name in stages:
-        outputs = Outputs(
-            folder / f"{name}.safetensors", folder / f"{name}.csv", folder / "snapshots" / f"{name}.safetensors"
-        )
-        pretrain(slice_, name, previous, stores, Machine(), 0, outputs)
-        written.append(outputs)
-        previous = outputs.state
+        pretrain(slice_, name, stores, Machine(), 0, folder)
+        written.append(paths.stage(folder, name))
     return written
 
 

@@ -1,9 +1,13 @@
 """Training: the same bits whatever the stage granularity, frozen means frozen, and states that do not fit are refused."""
 
+import shutil
+from dataclasses import astuple
+
 import pandas as pd
 import pytest
 import torch
 
+from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.passes import Mode, Task
 from fxcore.slices.make import train_slice
@@ -21,7 +25,7 @@ PASS_BY_PASS = [
 
 def _history(folder, stages):
     """Numbers of all updates but the one that depends on the machine."""
-    whole = pd.concat(pd.read_csv(folder / f"{name}.csv") for name in stages)
+    whole = pd.concat(pd.read_csv(paths.stage(folder, name).history) for name in stages)
     return whole.drop(columns="images_per_second").reset_index(drop=True)
 
 
@@ -34,8 +38,10 @@ def _history(folder, stages):
     ids=["dataset", "two cycles"],
 )
 def test_the_same_bits_whatever_the_stage(stores, tiny, tmp_path, pass_by_pass, changes, stages):
-    expected = load(pass_by_pass / "cycle_2.safetensors")
-    found = load(train(train_slice(tiny(**changes), "foundation_x"), stores, tmp_path, stages)[-1].state)
+    last = paths.stage(pass_by_pass, "cycle_2")
+    expected = load(last.weights, last.optimizer)
+    written = train(train_slice(tiny(**changes), "foundation_x"), stores, tmp_path, stages)[-1]
+    found = load(written.weights, written.optimizer)
     assert (found.passes, found.updates) == (expected.passes, expected.updates) == (10, 22)
     assert found.seen == expected.seen
     assert set(found.tensors) == set(expected.tensors)
@@ -61,7 +67,7 @@ def _trainer(tiny, stores, **changes):
 
 
 def _snapshot(trainer):
-    return {name: value.clone() for name, value in trainer.state(1).tensors.items()}
+    return {name: value.clone() for name, value in trainer.state("cycle_1").tensors.items()}
 
 
 def test_over_each_pass_what_is_frozen_stands_still_and_what_is_released_moves(stores, tiny):
@@ -136,19 +142,32 @@ def test_localization_gradients_are_clipped_and_the_norm_before_is_recorded(stor
     assert float(norm) == pytest.approx(0.1, rel=1e-3)
 
 
+def _files(folder):
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def _copied(source, stage, target, name):
+    """Another folder with the state of a stage under the name of a stage; its files."""
+    for one, two in zip(astuple(paths.stage(source, stage)), astuple(paths.stage(target, name)), strict=True):
+        two.parent.mkdir(exist_ok=True)
+        shutil.copy(one, two)
+    return _files(target)
+
+
 def test_a_stage_refuses_the_state_of_another(stores, tiny, tmp_path, pass_by_pass):
     slice_ = train_slice(tiny(pretrain__stage="pass"), "foundation_x")
-    first = pass_by_pass / "cycle_0-01.safetensors"
+    before = _copied(pass_by_pass, "cycle_0-01", tmp_path, "cycle_0-02")
     with pytest.raises(InputError, match="1 passes done; cycle_0-03 of foundation_x begins after 2"):
-        train(slice_, stores, tmp_path, ["cycle_0-03"], first)
-    assert list(tmp_path.iterdir()) == []
+        train(slice_, stores, tmp_path, ["cycle_0-03"])
+    assert _files(tmp_path) == before
 
 
 def test_a_stage_refuses_a_state_trained_with_other_parameters(stores, tiny, tmp_path, pass_by_pass):
     slice_ = train_slice(tiny(pretrain__stage="pass", pretrain__consistency=0.25), "foundation_x")
-    with pytest.raises(InputError, match="stage 1 of foundation_x was trained with other pretrain"):
-        train(slice_, stores, tmp_path, ["cycle_0-02"], pass_by_pass / "cycle_0-01.safetensors")
-    assert list(tmp_path.iterdir()) == []
+    before = _copied(pass_by_pass, "cycle_0-01", tmp_path, "cycle_0-01")
+    with pytest.raises(InputError, match="cycle_0-01 of foundation_x was trained with other pretrain"):
+        train(slice_, stores, tmp_path, ["cycle_0-02"])
+    assert _files(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -163,8 +182,10 @@ def test_a_stage_refuses_a_state_trained_with_other_parameters(stores, tiny, tmp
 )
 def test_a_stage_by_its_name(tiny, stage, together, name, number, passes):
     params = tiny(pretrain__stage=stage, runs__foundation_x__train__stage_cycles=together)
-    found = stage_of(train_slice(params, "foundation_x"), name)
+    found, before = stage_of(train_slice(params, "foundation_x"), name)
     assert (found.name, found.number) == (name, number)
+    assert (before is None) == (number == 1)
+    assert before is None or before.passes[-1].index == passes[0] - 1
     assert [one.index for one in found.passes] == passes
 
 

@@ -93,11 +93,11 @@ def test_a_snapshot_does_not_change_with_the_teacher(stores, tiny):
     assert all(torch.equal(snapshots.tensors[f"1.{name}"], value) for name, value in expected.items())
 
 
-def test_a_run_without_snapshots_writes_no_file(stores, tiny, tmp_path):
+def test_a_run_without_snapshots_writes_an_empty_file(stores, tiny, tmp_path):
     params = tiny(pretrain__stage="pass", runs__foundation_x__train__snapshots=None)
-    (outputs,) = train(train_slice(params, "foundation_x"), stores, tmp_path, ["cycle_0-01"])
-    assert outputs.state.exists()
-    assert not outputs.snapshots.exists()
+    slice_ = train_slice(params, "foundation_x")
+    (files,) = train(slice_, stores, tmp_path, ["cycle_0-01"])
+    assert list(saved([files.snapshots], slice_)) == []
 
 
 def test_a_damaged_file_of_snapshots_is_never_used(pass_by_pass, tiny, tmp_path):

@@ -10,7 +10,7 @@ from fxcore.slices.make import train_slice
 from fxcore.training.state import TrainState, load, optimizer_tensors, restore_optimizer, write
 
 SEEN = {"a": {"classification": 68}}
-PROVENANCE = {"params": {"run": "a"}, "stage": 1}
+PROVENANCE = {"params": {"run": "a"}, "stage": "cycle_1"}
 
 
 def _state(made=PROVENANCE):
@@ -23,10 +23,15 @@ def _state(made=PROVENANCE):
     return TrainState(tensors, passes=3, updates=17, seen=SEEN, provenance=made)
 
 
+def _at(folder, name="a"):
+    """Weights and optimiser of a state."""
+    return folder / f"{name}.safetensors", folder / f"{name}.optimizer.safetensors"
+
+
 def test_a_state_comes_back_as_it_was(tmp_path):
     state = _state()
-    state.save(tmp_path / "a.safetensors")
-    again = load(tmp_path / "a.safetensors")
+    state.save(*_at(tmp_path))
+    again = load(*_at(tmp_path))
     assert (again.passes, again.updates, again.seen, again.provenance) == (3, 17, SEEN, PROVENANCE)
     assert set(again.tensors) == set(state.tensors)
     assert all(torch.equal(again.tensors[name], value) for name, value in state.tensors.items())
@@ -35,10 +40,28 @@ def test_a_state_comes_back_as_it_was(tmp_path):
 
 def test_equal_states_are_equal_files(tmp_path):
     state = _state()
-    state.save(tmp_path / "a.safetensors")
-    state.save(tmp_path / "b.safetensors")
-    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.safetensors", "b.safetensors"]
+    state.save(*_at(tmp_path, "a"))
+    state.save(*_at(tmp_path, "b"))
+    for one, two in zip(_at(tmp_path, "a"), _at(tmp_path, "b"), strict=True):
+        assert one.read_bytes() == two.read_bytes()
+    assert set(tmp_path.iterdir()) == {*_at(tmp_path, "a"), *_at(tmp_path, "b")}
+
+
+def test_weights_alone_are_student_and_teacher(tmp_path):
+    _state().save(*_at(tmp_path))
+    alone = load(_at(tmp_path)[0])
+    assert set(alone.tensors) == {"student.w", "teacher.w", "student.n"}
+    assert alone.part("optimizer") == {}
+
+
+def test_an_optimiser_of_other_weights_is_refused(tmp_path):
+    _state().save(*_at(tmp_path, "a"))
+    _state().save(*_at(tmp_path, "b"))  # other random tensors
+    weights, optimizer = _at(tmp_path, "a")[0], _at(tmp_path, "b")[1]
+    with pytest.raises(
+        InputError, match=r"b\.optimizer\.safetensors: does not belong to .*a\.safetensors; delete both"
+    ):
+        load(weights, optimizer)
 
 
 def _flip(content):
@@ -57,12 +80,13 @@ def _flip(content):
     ids=["cut", "flipped bit", "empty"],
 )
 def test_a_damaged_state_is_never_used(tmp_path, damage, message):
-    path = tmp_path / "a.safetensors"
-    _state().save(path)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=message) as caught:
-        load(path)
-    assert "run the stage again" in str(caught.value)
+    for damaged in _at(tmp_path):
+        _state().save(*_at(tmp_path))
+        damaged.write_bytes(damage(damaged.read_bytes()))
+        with pytest.raises(InputError, match=message) as caught:
+            load(*_at(tmp_path))
+        assert str(damaged) in str(caught.value)
+        assert "run the stage again" in str(caught.value)
 
 
 def test_a_missing_state_is_named(tmp_path):
@@ -96,12 +120,12 @@ HEADS = {
 def trained(tiny):
     """A state of the tiny joint run after its second stage."""
     slice_ = train_slice(tiny(), "foundation_x")
-    return _state(provenance.describe(slice_) | {"stage": 2, "heads": HEADS})
+    return _state(provenance.describe(slice_) | {"stage": "cycle_2", "heads": HEADS})
 
 
 def test_a_state_knows_the_slice_and_heads_it_was_trained_with(trained, tiny, tmp_path):
-    trained.save(tmp_path / "a.safetensors")
-    again = load(tmp_path / "a.safetensors")
+    trained.save(*_at(tmp_path))
+    again = load(*_at(tmp_path))
     assert again.slice == train_slice(tiny(), "foundation_x")
     assert {name: one.model_dump(mode="json") for name, one in again.heads.items()} == HEADS
     again.check(train_slice(tiny(runs__foundation_x__train__cycles=4), "foundation_x"), trained.heads)
@@ -121,7 +145,7 @@ def test_a_state_knows_the_slice_and_heads_it_was_trained_with(trained, tiny, tm
     ids=str,
 )
 def test_a_state_trained_with_other_parameters_is_refused_and_they_are_named(trained, tiny, changes, what):
-    expected = f"stage 2 of foundation_x was trained with other {what}; delete the run's states and train it again"
+    expected = f"cycle_2 of foundation_x was trained with other {what}; delete the run's checkpoints and train it again"
     with pytest.raises(InputError) as caught:
         trained.check(train_slice(tiny(**changes), "foundation_x"), trained.heads)
     assert str(caught.value) == expected
@@ -134,7 +158,7 @@ def test_a_state_of_another_run_is_refused(trained, tiny):
 
 def test_a_state_trained_on_other_heads_is_refused(trained):
     heads = {"example_a": trained.heads["example_a"].model_copy(update={"segmentation": ("Heart", "Lungs")})}
-    with pytest.raises(InputError, match=r"^stage 2 of foundation_x was trained with other heads; delete"):
+    with pytest.raises(InputError, match=r"^cycle_2 of foundation_x was trained with other heads; delete"):
         trained.check(trained.slice, heads)
 
 

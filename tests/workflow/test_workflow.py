@@ -73,8 +73,8 @@ def test_targets_of_phases():
         "results-tiny/visits/example_a_localization.json",
     ]
     assert plan.targets("train") == [
-        "results-tiny/checkpoints/foundation_x/cycle_2.safetensors",
-        "results-tiny/checkpoints/example_a_localization/cycle_1.safetensors",
+        "results-tiny/kept/foundation_x/manifest.json",
+        "results-tiny/kept/example_a_localization/manifest.json",
     ]
     assert plan.targets("score") == [
         "results-tiny/predictions/foundation_x.parquet",
@@ -95,7 +95,7 @@ def test_targets_of_phases():
     [
         ("visits", "manifest.json"),
         ("train", "visits/foundation_x.json"),
-        ("score", "cycle_1.safetensors"),
+        ("score", "kept/foundation_x/manifest.json"),
         ("evaluate", "predictions/foundation_x.parquet"),
     ],
 )
@@ -130,7 +130,13 @@ class Wildcards:
 CHECKPOINTS = "results-tiny/checkpoints/foundation_x"
 
 
-@pytest.mark.parametrize(("stage", "before"), [("cycle_1", []), ("cycle_2", [f"{CHECKPOINTS}/cycle_1.safetensors"])])
+@pytest.mark.parametrize(
+    ("stage", "before"),
+    [
+        ("cycle_1", []),
+        ("cycle_2", [f"{CHECKPOINTS}/cycle_1.safetensors", f"{CHECKPOINTS}/optimizer/cycle_1.safetensors"]),
+    ],
+)
 def test_a_stage_continues_the_one_before(stage, before):
     assert Plan.load(str(TINY)).previous_state(Wildcards("foundation_x", stage)) == before
 
@@ -140,22 +146,12 @@ def test_a_stage_that_the_run_does_not_have_is_said():
         Plan.load(str(TINY)).previous_state(Wildcards("foundation_x", "cycle_3"))
 
 
-@pytest.mark.parametrize(
-    ("every", "cycles", "chosen"), [(1, 3, [1, 2, 3]), (2, 4, [2, 4]), (2, 3, [2, 3]), (3, 4, [3, 4]), (9, 4, [4])]
-)
-def test_every_nth_state_and_the_last_stand_for_choice(tiny, every, cycles, chosen):
-    plan = Plan(tiny(evaluate__every=every, runs__foundation_x__train__cycles=cycles), Machine())
-    expected = [f"{CHECKPOINTS}/cycle_{number}.safetensors" for number in chosen]
-    assert plan.candidate_states(Wildcards("foundation_x")) == expected
-
-
-def test_only_a_run_that_takes_snapshots_has_files_of_them(tiny):
-    plan = Plan.load(str(TINY))
-    assert plan.snapshots_of_run(Wildcards("foundation_x")) == [
-        f"{CHECKPOINTS}/snapshots/cycle_1.safetensors",
-        f"{CHECKPOINTS}/snapshots/cycle_2.safetensors",
-    ]
-    assert plan.snapshots_of_run(Wildcards("example_a_localization")) == []
-    assert (plan.snapping(True), plan.snapping(False)) == ("foundation_x", "example_a_localization")
-    without = Plan(tiny(runs__foundation_x__train__snapshots=None), Machine())
-    assert not re.match(without.snapping(True), "foundation_x")
+def test_of_stages_within_a_cycle_no_weights_are_kept(tiny):
+    plan = Plan(tiny(pretrain__stage="pass"), Machine())
+    inside = [f"cycle_{cycle}-0{stage}" for cycle in (0, 1) for stage in (1, 2, 3, 4)]
+    every = [*inside, "cycle_1", "cycle_2"]
+    assert set(plan.worth_keeping(Wildcards("foundation_x"))) == {
+        *(f"{CHECKPOINTS}/{name}.safetensors" for name in ("cycle_1", "cycle_2", "optimizer/cycle_2")),
+        *(f"{CHECKPOINTS}/snapshots/{name}.safetensors" for name in every),
+        *(f"{CHECKPOINTS}/history/{name}.csv" for name in every),
+    }

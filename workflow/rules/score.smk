@@ -1,8 +1,7 @@
 rule score:
-    """Validation chooses among a run's states; the chosen predict the test set, once."""
+    """Validation chooses among a run's cycles; the chosen predict the test set, once."""
     input:
-        states=plan.candidate_states,
-        snapshots=plan.snapshots_of_run,
+        kept=f"{RESULTS}/kept/{{run}}/manifest.json",
         visits=f"{RESULTS}/visits/{{run}}.json",
         src=sources.closure("fxcore.evaluation.score"),
     output:
@@ -22,5 +21,5 @@ rule score:
     message:
         "{wildcards.run}: choosing on validation, predicting test"
     shell:
-        "python -m fxcore score {wildcards.run} --states {input.states:q} --snapshots {input.snapshots:q}"
-        " --results {params.results:q} --params {params.slice:q} --threads {threads} --gpus {resources.gpu} --log {log:q}"
+        "python -m fxcore score {wildcards.run} --results {params.results:q} --params {params.slice:q}"
+        " --threads {threads} --gpus {resources.gpu} --log {log:q}"

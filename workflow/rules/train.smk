@@ -5,14 +5,14 @@ rule pretrain:
         visits=f"{RESULTS}/visits/{{run}}.json",
         src=sources.closure("fxcore.training.pretrain"),
     output:
-        state=f"{RESULTS}/checkpoints/{{run}}/{{stage}}.safetensors",
-        history=f"{RESULTS}/training/{{run}}/{{stage}}.csv",
+        weights=f"{RESULTS}/checkpoints/{{run}}/{{stage}}.safetensors",
+        optimizer=f"{RESULTS}/checkpoints/{{run}}/optimizer/{{stage}}.safetensors",
+        snapshots=f"{RESULTS}/checkpoints/{{run}}/snapshots/{{stage}}.safetensors",
+        history=f"{RESULTS}/checkpoints/{{run}}/history/{{stage}}.csv",
     log:
         f"{RESULTS}/logs/pretrain/{{run}}/{{stage}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/pretrain/{{run}}/{{stage}}.tsv"
-    wildcard_constraints:
-        run=plan.snapping(False),
     priority: plan.priority
     threads: plan.machine.threads
     resources:
@@ -23,15 +23,26 @@ rule pretrain:
     message:
         "{wildcards.run}: training {wildcards.stage}"
     shell:
-        "python -m fxcore pretrain {wildcards.run} --stage {wildcards.stage} --from {input.state:q}"
-        " --results {params.results:q} --params {params.slice:q} --threads {threads} --gpus {resources.gpu} --log {log:q}"
+        "python -m fxcore pretrain {wildcards.run} --stage {wildcards.stage} --results {params.results:q}"
+        " --params {params.slice:q} --threads {threads} --gpus {resources.gpu} --log {log:q}"
 
 
-# Outputs cannot depend on wildcards: a run that takes snapshots of the teacher has one more.
-use rule pretrain as pretrain_snapshots with:
+rule keep:
+    """What is kept of a run: weights of every cycle, snapshots, histories, the last optimiser. DVC knows this copy."""
+    input:
+        files=plan.worth_keeping,
+        src=sources.closure("fxcore.training.keep"),
     output:
-        state=f"{RESULTS}/checkpoints/{{run}}/{{stage}}.safetensors",
-        history=f"{RESULTS}/training/{{run}}/{{stage}}.csv",
-        snapshots=f"{RESULTS}/checkpoints/{{run}}/snapshots/{{stage}}.safetensors",
-    wildcard_constraints:
-        run=plan.snapping(True),
+        f"{RESULTS}/kept/{{run}}/manifest.json",
+    log:
+        f"{RESULTS}/logs/keep/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/keep/{{run}}.tsv"
+    priority: plan.priority
+    params:
+        results=plan.root,
+        slice=plan.keep_slice,
+    message:
+        "{wildcards.run}: keeping weights"
+    shell:
+        "python -m fxcore keep {wildcards.run} --results {params.results:q} --params {params.slice:q} --log {log:q}"
