@@ -195,6 +195,15 @@ def index(arguments: Arguments) -> None:
     write(arguments.results, TABLES, FIGURES)
 
 
+def import_weights(arguments: Arguments) -> None:
+    """Turn released weights of others into a weights file of ours, and report every tensor."""
+    from fxcore.models.weights import importing
+
+    options = {name: getattr(arguments, name) for name in importing.DEFAULTS if getattr(arguments, name) is not None}
+    source, output = arguments.source, arguments.output
+    sys.stdout.write(importing.import_weights(arguments.kind, source, output, arguments.branch, options))
+
+
 class _Commands:
     """Adds sub-commands that share their common options."""
 
@@ -203,7 +212,9 @@ class _Commands:
 
     def add(self, run: Callable[[Arguments], None]) -> argparse.ArgumentParser:
         """A sub-command with the name and the docstring of the function that runs it."""
-        made = self.commands.add_parser(run.__name__, help=(run.__doc__ or "").strip(), description=run.__doc__)
+        made = self.commands.add_parser(
+            run.__name__.replace("_", "-"), help=(run.__doc__ or "").strip(), description=run.__doc__
+        )
         made.set_defaults(execute=run)
         return made
 
@@ -239,6 +250,7 @@ class _Commands:
         return made
 
 
+KINDS = ("foundation-x", "ark", "swin", "dino")
 PARAMS = "params.yaml"
 _PARAMS_HELP = "parameter file (default: %(default)s)"
 _RUN, _DATASET = "name of the run", "key of the dataset"
@@ -260,6 +272,7 @@ def parser() -> argparse.ArgumentParser:
         "--pipeline", default="dvc.yaml", metavar="FILE", help="DVC file to renew (default: %(default)s)"
     )
     _add_versioning(commands)
+    _add_weights(commands)
     commands.job(phantom, "dataset", _DATASET)
     threads = commands.job(normalize, "dataset", _DATASET)
     threads.add_argument(
@@ -276,6 +289,23 @@ def parser() -> argparse.ArgumentParser:
     commands.job(figure, "figure", "name of the figure", FIGURES)
     commands.whole(index)
     return root
+
+
+def _add_weights(commands: _Commands) -> None:
+    imported = commands.add(import_weights)
+    imported.add_argument("kind", choices=KINDS, help="whose weights they are")
+    imported.add_argument("source", type=Path, help="checkpoint as released; nothing in it is executed")
+    imported.add_argument(
+        "output", type=Path, help="weights file to write (.safetensors); its card is written beside it"
+    )
+    imported.add_argument(
+        "--branch", metavar="NAME", help="teacher_model or model, … (default: the teacher, where there is one)"
+    )
+    for name, what in (("heads", "attention heads"), ("points", "sampling points a head and level")):
+        imported.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} (default: as published)")
+    imported.add_argument(
+        "--image-size", type=int, metavar="N", help="side of the images (default: as the tensors tell, else 224)"
+    )
 
 
 def _add_versioning(commands: _Commands) -> None:

@@ -104,9 +104,14 @@ def test_dvc_reads_the_same_values(file):
             r"runs\.foundation_x\.train\.cycles is 5, above horizon_cycles 4; the learning rate would be zero",
         ),
         (
-            {"pretrain__batch_size": 1},
-            r"pretrain\.batch_size is 1, but runs\.foundation_x\.train trains segmentation, which normalises over the batch",
+            {"runs__foundation_x__train__snapshots__every": 5},
+            r"runs\.foundation_x\.train\.snapshots\.every is 5, above horizon_cycles 4; none would ever be taken",
         ),
+        (
+            {"runs__foundation_x__train__visits": {"example_a": ["segmentation", "segmentation"]}},
+            r"runs\.foundation_x\.train\.visits\.example_a.* segmentation is named twice",
+        ),
+        ({"results_root": ""}, r"results_root .*at least 1 character"),
         (
             {"model__localization__width": 20},
             r"model\.localization: width is 20; give a multiple of 8 and of heads, 4",

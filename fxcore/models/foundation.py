@@ -6,7 +6,7 @@ decoder), followed by what belongs to one dataset. The consistency losses compar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate, layer_norm
 
 from fxcore.data.targets import Target
 from fxcore.models.backbone import Backbone
-from fxcore.models.localization.decoder import Decoded, Decoder, Proposals, Queries
+from fxcore.models.localization.decoder import Decoded, Decoder, LocalizationHead, Proposals, Queries
 from fxcore.models.localization.denoising import Denoised, denoise
 from fxcore.models.localization.encoder import Encoder, Memory
 from fxcore.models.segmentation import SegmentationDecoder, segmentation_head
@@ -111,7 +111,7 @@ class FoundationX(nn.Module):
     def __init__(self, model: Model, heads: Mapping[str, Mapping[Task, int]], seed: int = 0) -> None:
         """Build for `heads`: dataset → task → number of classes."""
         super().__init__()
-        self.sizes = model
+        self.sizes, self.heads = model, {name: dict(of) for name, of in heads.items()}
         tasks = {task for of_dataset in heads.values() for task in of_dataset}
 
         def part(name: str, build: Callable[[], Part]) -> Part:
@@ -129,7 +129,11 @@ class FoundationX(nn.Module):
         if Task.LOCALIZATION in tasks:
             self.localization_encoder = part("encoder", lambda: Encoder(model.localization, channels[1:]))
             self.queries = part("queries", lambda: Queries(model.localization))
-        self.decoders = of_each(Task.LOCALIZATION, lambda n: Decoder(model.localization, len(channels), n))
+        localized = [name for name, of in heads.items() if Task.LOCALIZATION in of]
+        decoders = localized if model.localization.decoder == "own" else ["shared"][: len(localized)]
+        decoder = partial(Decoder, model.localization, len(channels))
+        self.decoders = nn.ModuleDict({name: part(f"decoder.{name}", decoder) for name in decoders})
+        self.localization_heads = of_each(Task.LOCALIZATION, lambda n: LocalizationHead(model.localization, n))
         if Task.SEGMENTATION in tasks:
             self.segmentation_decoder = part(
                 "segmentation_decoder", lambda: SegmentationDecoder(model.segmentation, channels)
@@ -138,7 +142,10 @@ class FoundationX(nn.Module):
 
     def trunk(self, images: Tensor, task: Task) -> Trunk:
         """The shared part of a branch; `images` (B, 1 or 3, H, W), normalised."""
-        maps = self.backbone(images)
+        return self.branch(self.backbone(images), task)
+
+    def branch(self, maps: tuple[Tensor, ...], task: Task) -> Trunk:
+        """The shared part of a branch after the backbone, from its stage maps."""
         match task:
             case Task.CLASSIFICATION:
                 return ClassificationTrunk(self.backbone.norm(maps[-1].permute(0, 2, 3, 1)).mean((1, 2)))
@@ -162,15 +169,18 @@ class FoundationX(nn.Module):
                 return Segmentation(interpolate(logits, size=size, mode="bilinear", align_corners=False))
 
     def _decode(self, memory: Memory, dataset: str, targets: Sequence[Target] | None) -> Localization:
-        decoder = self.decoders[dataset]
+        decoder = self.decoders[dataset if dataset in self.decoders else "shared"]
+        head = self.localization_heads[dataset]
         assert isinstance(decoder, Decoder)
+        assert isinstance(head, LocalizationHead)
         denoised = None
         if targets is not None:
-            classes = decoder.class_head.out_features
+            classes = head.class_head.out_features
             denoised = denoise(targets, self.queries.labels, classes, self.sizes.localization.denoising)
-        own = decoder.project(memory)
-        proposals = decoder.propose(own)
-        decoded = decoder(own, proposals, self.queries.content, denoised)
+        own = head.project(memory)
+        proposals = decoder.propose(own, head)
+        content = self.queries.content if head.content is None else head.content
+        decoded = decoder(own, proposals, content, head, denoised)
         return Localization(decoded.logits[-1], decoded.boxes[-1], proposals, decoded, denoised)
 
     def forward(
@@ -198,3 +208,16 @@ class FoundationX(nn.Module):
         _, found = self(images, dataset, Task.SEGMENTATION)
         assert isinstance(found, Segmentation)
         return found
+
+    def everything(self, images: Tensor, datasets: Sequence[str]) -> Iterator[tuple[str, Task, Prediction]]:
+        """What every head of some datasets says of normalised images (B, 1 or 3, H, W), task by task.
+
+        The backbone runs once, and each branch's trunk once.
+        """
+        maps = self.backbone(images)
+        size = (images.shape[-2], images.shape[-1])
+        for task in Task:
+            having = [name for name in datasets if task in self.heads[name]]
+            if having:
+                trunk = self.branch(maps, task)
+                yield from ((name, task, self.head(trunk, name, size)) for name in having)

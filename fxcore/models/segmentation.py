@@ -6,14 +6,24 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, batch_norm, interpolate
 
 from fxcore.params.model import Segmentation
 
 
+class Norm(nn.BatchNorm2d):
+    """BatchNorm that also takes a single value a channel, as a pooling bin of one image is: it goes by the running statistics."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) → the same."""
+        if not self.training or maps[:, 0].numel() > 1:
+            return super().forward(maps)
+        return batch_norm(maps, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 def _conv(before: int, after: int, size: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(before, after, size, padding=size // 2, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
+        nn.Conv2d(before, after, size, padding=size // 2, bias=False), Norm(after), nn.ReLU(inplace=True)
     )
 
 

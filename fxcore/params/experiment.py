@@ -23,7 +23,7 @@ from fxcore.passes import Granularity, Task
 class Params(Block):
     """A complete experiment."""
 
-    results_root: str = "results"
+    results_root: Annotated[str, Field(min_length=1)] = "results"
     """Everything generated goes below this folder; each preset has its own."""
     seed: int = 42
     """All randomness derives from it and from names."""
@@ -133,10 +133,10 @@ class Params(Block):
             raise ValueError(
                 f"{place}.snapshots are of the teacher, and momentum is null; give a momentum or no snapshots"
             )
-        if how.batch_size == 1 and any(Task.SEGMENTATION in tasks for tasks in train.visits.values()):
+        if train.snapshots and train.snapshots.every > train.horizon_cycles:
             raise ValueError(
-                f"pretrain.batch_size is 1, but {place} trains segmentation, which normalises over the batch;"
-                " give 2 or more"
+                f"{place}.snapshots.every is {train.snapshots.every}, above horizon_cycles {train.horizon_cycles};"
+                " none would ever be taken"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,8 @@ class Localization(Block):
     """Boxes predicted an image; at most the number of encoder tokens."""
     labels: Count = 16
     """Rows of the label embedding that denoising shares between datasets; at least the largest number of classes."""
+    decoder: Literal["own", "shared"] = "own"
+    """A decoder for each dataset, or one for all with each dataset's own queries and heads (Foundation X+)."""
     tied_heads: bool = True
     """Whether the head that predicts boxes also refines them (DINO); false for weights of the authors' code."""
     denoising: Denoising = Denoising()

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fxcore.params.blocks import Block, Count, Name, Probability
 from fxcore.passes import Task, Visits
 
-Cells = dict[Name, Annotated[tuple[Task, ...], Field(min_length=1)]]
+
+def _once(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+    if twice := next((task for task in tasks if tasks.count(task) > 1), None):
+        raise ValueError(f"{twice} is named twice")
+    return tasks
+
+
+Cells = dict[Name, Annotated[tuple[Task, ...], Field(min_length=1), AfterValidator(_once)]]
 """Datasets with tasks of each."""
 
 

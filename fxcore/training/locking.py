@@ -14,33 +14,48 @@ from fxcore.passes import Mode, Pass, Task
 LOCK_PLAN: dict[tuple[Task, Mode], tuple[str, ...]] = {
     (Task.CLASSIFICATION, Mode.LOCK): ("classification_heads.{dataset}",),
     (Task.CLASSIFICATION, Mode.RELEASE): ("backbone.body", "backbone.norm", "classification_heads.{dataset}"),
-    (Task.LOCALIZATION, Mode.LOCK): ("queries", "decoders.{dataset}"),
+    (Task.LOCALIZATION, Mode.LOCK): ("queries", "decoders.{dataset}", "localization_heads.{dataset}"),
     (Task.LOCALIZATION, Mode.RELEASE): (
         "backbone.body",
         "backbone.norms",
         "localization_encoder",
         "queries",
         "decoders.{dataset}",
+        "localization_heads.{dataset}",
     ),
     (Task.SEGMENTATION, Mode.LOCK): ("segmentation_heads.{dataset}",),
     (Task.SEGMENTATION, Mode.RELEASE): ("backbone.body", "segmentation_decoder", "segmentation_heads.{dataset}"),
 }
 """Modules that a task's pass trains in a mode; everything else is frozen."""
 
+SHARED_DECODER: dict[tuple[Task, Mode], tuple[str, ...]] = {
+    (Task.LOCALIZATION, Mode.LOCK): ("localization_heads.{dataset}",),
+    (Task.LOCALIZATION, Mode.RELEASE): (
+        "backbone.body",
+        "backbone.norms",
+        "localization_encoder",
+        "queries",
+        "decoders.shared",
+        "localization_heads.{dataset}",
+    ),
+}
+"""The same where one decoder serves all datasets (Foundation X+): what is shared stands still in lock mode."""
+
 GROUPS: dict[str, tuple[str, ...]] = {
     "backbone": ("backbone",),
     "classification_head": ("classification_heads",),
     "encoder": ("localization_encoder",),
-    "decoder": ("queries", "decoders"),
+    "decoder": ("queries", "decoders", "localization_heads"),
     "segmentation_decoder": ("segmentation_decoder",),
     "segmentation_head": ("segmentation_heads",),
 }
 """Modules of each parameter group; the groups have a base learning rate each, `pretrain.rates`."""
 
 
-def trained(one: Pass) -> tuple[str, ...]:
-    """Names of the modules that a pass trains."""
-    return tuple(name.format(dataset=one.dataset) for name in LOCK_PLAN[one.task, one.mode])
+def trained(one: Pass, decoder: str = "own") -> tuple[str, ...]:
+    """Names of the modules that a pass trains, with a `decoder` for each dataset ("own") or one for all ("shared")."""
+    plan = LOCK_PLAN | SHARED_DECODER if decoder == "shared" else LOCK_PLAN
+    return tuple(name.format(dataset=one.dataset) for name in plan[one.task, one.mode])
 
 
 def apply(model: FoundationX, one: Pass) -> list[nn.Parameter]:
@@ -50,7 +65,7 @@ def apply(model: FoundationX, one: Pass) -> list[nn.Parameter]:
         AttributeError: the model lacks a module that the pass should train.
     """
     model.eval().requires_grad_(False)
-    modules = [model.get_submodule(name) for name in trained(one)]
+    modules = [model.get_submodule(name) for name in trained(one, model.sizes.localization.decoder)]
     for module in modules:
         module.train().requires_grad_(True)
     return [parameter for module in modules for parameter in module.parameters()]

@@ -13,7 +13,7 @@ from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.files import atomic
 from fxcore.machine import Machine
-from fxcore.passes import Stage, Task
+from fxcore.passes import Stage
 from fxcore.progress import Progress
 from fxcore.slices.train import TrainSlice
 from fxcore.training import runtime, schedule
@@ -83,7 +83,6 @@ def pretrain(
     runtime.prepare(machine)
     stage, before = stage_of(slice_, name)
     images = counts(stores, slice_)
-    _check_counts(images, slice_)
     size = slice_.pretrain.batch_size
     horizon = schedule.updates_of(slice_.passes(slice_.horizon_cycles), images, size)
     with runtime.lease(gpus):
@@ -107,15 +106,6 @@ def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> None:
             f"{files.weights}: {trainer.passes} passes done; {stage.name} of {trainer.slice.run} begins after"
             f" {stage.passes[0].index}"
         )
-
-
-def _check_counts(images: Mapping[tuple[str, Task], int], slice_: TrainSlice) -> None:
-    for (name, task), count in images.items():
-        if task is Task.SEGMENTATION and count < 2:
-            raise InputError(
-                f"{slice_.run}: {name} has {count} training image annotated for segmentation, which normalises over the"
-                " batch; annotate 2 or more, or take the task out of the run's visits"
-            )
 
 
 def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots) -> list[Row]:

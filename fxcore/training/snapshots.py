@@ -13,8 +13,8 @@ from torch import Tensor
 
 from fxcore.passes import Pass
 from fxcore.slices.train import TrainSlice
+from fxcore.tensorfile import read, write
 from fxcore.training.loop import Trainer
-from fxcore.training.state import read, write
 
 
 class Snapshots:

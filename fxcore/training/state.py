@@ -6,22 +6,18 @@ Safetensors hold tensors and text only: nothing in a file can execute. Names: `s
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fxcore.errors import InputError
-from fxcore.files import atomic
 from fxcore.slices.data import Heads
 from fxcore.slices.train import TrainSlice
+from fxcore.tensorfile import again, read, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,46 +90,7 @@ def load(weights: Path, optimizer: Path | None = None) -> TrainState:
     try:
         return TrainState(tensors, facts["passes"], facts["updates"], facts["seen"], facts["provenance"])
     except KeyError as error:
-        raise InputError(f"{weights}: is no training state, it has no {error}; {_again(weights)}") from error
-
-
-def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
-    """Write tensors and facts as one file, atomically, with the checksum it returns; equal content gives equal bytes."""
-    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    digest = _digest(whole)
-    with atomic(path) as part:
-        # One entry: safetensors writes several in no fixed order.
-        save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": digest}, sort_keys=True)})
-    return digest
-
-
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts that `write` wrote, on the CPU.
-
-    Raises:
-        InputError: the file is missing, cut short or altered.
-    """
-    try:
-        with safe_open(path, framework="pt") as opened:
-            facts: dict[str, Any] = json.loads((opened.metadata() or {}).get("fxcore", "{}"))
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a training state ({error}); {_again(path)}") from error
-    if facts.get("sha256") != _digest(tensors):
-        raise InputError(f"{path}: its tensors do not have the checksum it was written with; {_again(path)}")
-    return tensors, facts
-
-
-def _again(path: Path) -> str:
-    return f"delete it and run the stage again: snakemake --cores all -- {path}"
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        raise InputError(f"{weights}: is no training state, it has no {error}; {again(weights)}") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

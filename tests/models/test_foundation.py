@@ -7,6 +7,7 @@ from fxcore.data.targets import Batch, Target
 from fxcore.errors import InputError
 from fxcore.models.backbone import Backbone
 from fxcore.models.foundation import FoundationX
+from fxcore.models.segmentation import Norm
 from fxcore.params.model import Model
 from fxcore.params.training import Pretrain
 from fxcore.passes import Mode, Pass, Task, fraction
@@ -37,6 +38,7 @@ MODEL = {
     },
     "segmentation": {"width": 16, "bins": (1, 2)},
 }
+SHARED = MODEL["localization"] | {"decoder": "shared"}
 HEADS = {
     "a": {Task.CLASSIFICATION: 2, Task.LOCALIZATION: 3, Task.SEGMENTATION: 2},
     "b": {Task.CLASSIFICATION: 5, Task.LOCALIZATION: 50, Task.SEGMENTATION: 1},
@@ -47,10 +49,10 @@ def _model(heads=HEADS, seed=1, **changes):
     return FoundationX(Model.model_validate(MODEL | changes), heads, seed)
 
 
-def _batch(task, dataset, images):
+def _batch(task, dataset, images, side=64):
     torch.manual_seed(len(images) + len(dataset))
     classes = HEADS[dataset][task]
-    pictures = torch.randn(len(images), 1, 64, 64)
+    pictures = torch.randn(len(images), 1, side, side)
     if task is Task.CLASSIFICATION:
         return pictures, Batch(
             [],
@@ -59,7 +61,7 @@ def _batch(task, dataset, images):
             known=torch.ones(len(images), classes, dtype=torch.bool),
         )
     if task is Task.SEGMENTATION:
-        return pictures, Batch([], pictures, masks=torch.rand(len(images), classes, 64, 64).round())
+        return pictures, Batch([], pictures, masks=torch.rand(len(images), classes, side, side).round())
     boxes = tuple(Target(torch.randint(classes, (n,)), torch.rand(n, 4) * 0.3 + 0.3) for n in images)
     return pictures, Batch([], pictures, boxes=boxes)
 
@@ -98,14 +100,39 @@ def test_runs_that_share_a_part_start_it_equal():
 
 def test_decoders_of_datasets_start_apart():
     model = _model()
-    assert not torch.equal(model.decoders["a"].memory_proj.weight, model.decoders["b"].memory_proj.weight)
+    assert not torch.equal(model.decoders["a"].proposal_proj.weight, model.decoders["b"].proposal_proj.weight)
+    first, second = (model.localization_heads[name].memory_proj.weight for name in "ab")
+    assert not torch.equal(first, second)
+
+
+def test_one_decoder_serves_all_datasets_and_each_has_its_own_queries_and_heads():
+    shared, own = _model(localization=SHARED), _model()
+    assert set(shared.decoders) == {"shared"}
+    assert set(own.decoders) == {"a", "b"}
+    parts = {name.split(".")[2] for name, _ in shared.named_parameters() if name.startswith("localization_heads.a.")}
+    assert parts == {"content", "proposal_class", "proposal_box", "class_head", "box_head"}
+    assert not torch.equal(shared.localization_heads["a"].content, shared.localization_heads["b"].content)
+    assert [name for name, _ in shared.queries.named_parameters()] == ["labels.weight"]
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        assert shared.eval().localize(images, "b").logits.shape == (2, 12, 50)
+        assert not torch.equal(shared.localize(images, "a").boxes, shared.localize(images, "b").boxes)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("mode", Mode)
-@pytest.mark.parametrize("task", Task)
-def test_exactly_what_the_lock_plan_names_receives_gradients(task, mode, dtype):
-    model, dataset = _model(), "a"
+@pytest.mark.parametrize(
+    ("task", "dataset", "changes"),
+    [
+        *((task, dataset, {}) for task in Task for dataset in "ab"),
+        (Task.LOCALIZATION, "a", {"localization": SHARED}),
+        (Task.LOCALIZATION, "a", {"localization": MODEL["localization"] | {"tied_heads": False}}),
+        *((task, "a", {"image_size": 67}) for task in Task),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
+)
+def test_exactly_what_the_lock_plan_names_receives_gradients(task, mode, dtype, dataset, changes):
+    model = _model(**changes)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():  # fresh box heads end in zeros and pass no gradient on
@@ -115,9 +142,7 @@ def test_exactly_what_the_lock_plan_names_receives_gradients(task, mode, dtype):
     reached: set[str] = set()
     # several batches, so that every class and every drawn path has its turn; images with no box, one, and more than there are queries
     for images in [(0, 1), (3,), (14, 2), (1, 1, 1)] * 2:
-        pictures, batch = _batch(task, dataset, images)
-        if len(images) == 1 and task is Task.SEGMENTATION:
-            continue  # BatchNorm over a 1×1 grid has nothing to average in a batch of one
+        pictures, batch = _batch(task, dataset, images, model.sizes.image_size)
         model.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
             _, found = model(pictures, dataset, task, targets=batch.boxes, locked=mode is Mode.LOCK)
@@ -182,11 +207,39 @@ def test_a_backbone_that_does_not_fit_is_said(backbone, message):
 def test_look_forward_twice_reaches_the_layer_before():
     """The prediction of layer 2 sees the refinement of layer 1 undetached; the reference it attends with is detached."""
     model = _model().train()
-    torch.nn.init.normal_(
-        model.decoders["a"].box_head[-1].weight
-    )  # a fresh head answers "no change" and passes nothing on
+    # a fresh head answers "no change" and passes nothing on
+    torch.nn.init.normal_(model.localization_heads["a"].box_head[-1].weight)
     pictures, _ = _batch(Task.LOCALIZATION, "a", (1, 1))
     _, found = model(pictures, "a", Task.LOCALIZATION)
     norm = model.decoders["a"].layers[0].norm3.weight
     (through_second,) = torch.autograd.grad(found.decoded.boxes[1].sum(), norm, retain_graph=True)
     assert float(through_second.abs().sum()) > 0
+
+
+def test_one_value_a_channel_is_normalised_by_the_running_statistics():
+    norm = Norm(2).train()
+    with torch.no_grad():
+        norm.running_mean.copy_(torch.tensor([1.0, 2.0]))
+        norm.running_var.copy_(torch.tensor([4.0, 9.0]) - norm.eps)
+        norm.weight.copy_(torch.tensor([1.0, 3.0]))
+        norm.bias.copy_(torch.tensor([0.5, 0.0]))
+    found = norm(torch.tensor([[[[5.0]], [[5.0]]]])).flatten()
+    torch.testing.assert_close(found, torch.tensor([(5 - 1) / 2 + 0.5, (5 - 2) / 3 * 3]))
+    assert int(norm.num_batches_tracked) == 0
+    assert norm.running_mean.tolist() == [1.0, 2.0]
+    pair = torch.tensor([0.0, 2.0]).view(2, 1, 1, 1).expand(2, 2, 1, 1)
+    assert norm(pair)[:, 1].flatten().tolist() == pytest.approx([-3.0, 3.0], abs=1e-4)
+    assert int(norm.num_batches_tracked) == 1
+
+
+@pytest.mark.parametrize("side", [33, 50, 97, 130])
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "resnet18"])
+def test_odd_sizes(name, side):
+    backbone = MODEL["backbone"] if name == MODEL["backbone"]["name"] else {"name": name}
+    localization = MODEL["localization"] | {"queries": 5}
+    model = _model(image_size=side, backbone=backbone, localization=localization).eval()
+    images = torch.randn(2, 1, side, side)
+    with torch.no_grad():
+        assert model.segment(images, "a").logits.shape == (2, 2, side, side)
+        assert model.localize(images, "b").boxes.shape == (2, 5, 4)
+        assert bool(model.classify(images, "a").logits.isfinite().all())

@@ -9,8 +9,8 @@ from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.files import sha256
 from fxcore.slices.make import keep_slice, train_slice
+from fxcore.tensorfile import write
 from fxcore.training.keep import Kept, bring_back, keep
-from fxcore.training.state import write
 
 RUN = "foundation_x"
 STAGES = ("cycle_0-01", "cycle_0-02", "cycle_0-03", "cycle_0-04", "cycle_1")

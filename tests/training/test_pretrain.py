@@ -204,13 +204,6 @@ def test_stages_of_several_cycles_are_named_rightly_where_one_is_unknown(tiny):
         stage_of(train_slice(params, "foundation_x"), "cycle_1")
 
 
-def test_a_single_mask_is_too_few_to_normalise_over(stores, tiny, tmp_path, monkeypatch):
-    few = stores["example_a"]
-    monkeypatch.setattr(few, "table", few.table.assign(has_masks=few.table["has_masks"] & (few.table.index == 0)))
-    with pytest.raises(InputError, match="example_a has 1 training image annotated for segmentation"):
-        train(train_slice(tiny(), "foundation_x"), stores, tmp_path, ["cycle_1"])
-
-
 def test_a_loss_that_is_no_number_stops_at_once_and_is_placed(stores, tiny):
     slice_, trainer = _trainer(tiny, stores)
     with torch.no_grad():

@@ -29,7 +29,7 @@ def _slice(tiny, **snapshots):
         ({"cells": {"example_a": ["classification", "segmentation"]}}, [1, 5, 6, 10, 11, 15, 16, 20]),
         ({"every": 2, "cells": {"example_a": ["classification", "segmentation"]}}, [6, 10, 16, 20]),
         ({"every": 3, "cells": {"example_a": ["localization"]}}, [13]),
-        ({"every": 5, "cells": {"example_a": ["localization"]}}, []),
+        ({"every": 4, "cells": {"example_a": ["localization"]}}, [18]),
         ({}, []),
     ],
     ids=str,

@@ -7,7 +7,8 @@ from torch import nn
 from fxcore import provenance
 from fxcore.errors import InputError
 from fxcore.slices.make import train_slice
-from fxcore.training.state import TrainState, load, optimizer_tensors, restore_optimizer, write
+from fxcore.tensorfile import write
+from fxcore.training.state import TrainState, load, optimizer_tensors, restore_optimizer
 
 SEEN = {"a": {"classification": 68}}
 PROVENANCE = {"params": {"run": "a"}, "stage": "cycle_1"}
@@ -73,7 +74,7 @@ def _flip(content):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: content[:-10], "cannot be read as a training state"),
+        (lambda content: content[:-10], "cannot be read"),
         (_flip, "do not have the checksum"),
         (lambda _: b"", "cannot be read"),
     ],

@@ -1,4 +1,4 @@
-"""A dataset's half of localization: proposals from the encoder's memory, and a decoder that refines them to boxes (DINO)."""
+"""The second half of localization: proposals from the encoder's memory, and a decoder that refines them to boxes (DINO)."""
 
 from __future__ import annotations
 
@@ -43,12 +43,48 @@ class Decoded:
 
 
 class Queries(nn.Module):
-    """Shared by all datasets: the content of matching queries, and the label embedding of denoising queries."""
+    """Shared by all datasets: the label embedding of denoising queries, and the content of matching queries.
+
+    With one decoder for all datasets the content is a dataset's own (`LocalizationHead`).
+    """
 
     def __init__(self, sizes: Localization) -> None:
         super().__init__()
-        self.content = nn.Parameter(torch.randn(sizes.queries, sizes.width))
+        self.content = _content(sizes) if sizes.decoder == "own" else None
         self.labels = nn.Embedding(sizes.labels, sizes.width)
+
+
+class LocalizationHead(nn.Module):
+    """What is always a dataset's own: its view of the memory, or its queries; and the heads that score and place boxes.
+
+    One class head and one box head serve all layers. With `tied_heads` the box head also refines, as in DINO; the
+    published checkpoints refine with a head of its own.
+    """
+
+    def __init__(self, sizes: Localization, classes: int) -> None:
+        super().__init__()
+        width, own = sizes.width, sizes.decoder == "own"
+        self.memory_proj = nn.Linear(width, width) if own else nn.Identity()
+        self.content = None if own else _content(sizes)
+        self.proposal_class = nn.Linear(width, classes)
+        self.proposal_box = box_head(width)
+        self.class_head = nn.Linear(width, classes)
+        self.box_head = box_head(width)
+        self.refine_head = None if sizes.tied_heads else box_head(width)
+        for head in (self.proposal_class, self.class_head):
+            nn.init.constant_(head.bias, -math.log((1 - PRIOR) / PRIOR))
+
+    def project(self, memory: Memory) -> Memory:
+        """The dataset's own linear view of the shared memory, used everywhere after the encoder."""
+        return Memory(self.memory_proj(memory.tokens), memory.shapes, memory.centres)
+
+    def refine(self, states: Tensor) -> Tensor:
+        """How far each query's box is to move, in logit space; float32 whatever the states are."""
+        return (self.box_head if self.refine_head is None else self.refine_head)(states).float()
+
+
+def _content(sizes: Localization) -> nn.Parameter:
+    return nn.Parameter(torch.randn(sizes.queries, sizes.width))
 
 
 class DecoderLayer(nn.Module):
@@ -76,35 +112,19 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Proposals, decoder layers and prediction heads of one dataset.
+    """Query selection and decoder layers: a dataset's own (Foundation X), or one for all (Foundation X+)."""
 
-    One class head and one box head serve all layers. With `tied_heads` the box head also refines, as in DINO; the
-    published checkpoints refine with a head of its own.
-    """
-
-    def __init__(self, sizes: Localization, levels: int, classes: int) -> None:
+    def __init__(self, sizes: Localization, levels: int) -> None:
         super().__init__()
         width = sizes.width
         self.queries = sizes.queries
-        self.memory_proj = nn.Linear(width, width)
         self.proposal_proj = nn.Linear(width, width)
         self.proposal_norm = nn.LayerNorm(width)
-        self.proposal_class = nn.Linear(width, classes)
-        self.proposal_box = box_head(width)
         self.layers = nn.ModuleList(DecoderLayer(sizes, levels) for _ in range(sizes.decoder_layers))
         self.norm = nn.LayerNorm(width)
         self.reference_proj = MLP(2 * width, width, width)
-        self.class_head = nn.Linear(width, classes)
-        self.box_head = box_head(width)
-        self.refine_head = None if sizes.tied_heads else box_head(width)
-        for head in (self.proposal_class, self.class_head):
-            nn.init.constant_(head.bias, -math.log((1 - PRIOR) / PRIOR))
 
-    def project(self, memory: Memory) -> Memory:
-        """The dataset's own linear view of the shared memory, used everywhere after the encoder."""
-        return Memory(self.memory_proj(memory.tokens), memory.shapes, memory.centres)
-
-    def propose(self, memory: Memory) -> Proposals:
+    def propose(self, memory: Memory, head: LocalizationHead) -> Proposals:
         """Score every token of the projected memory as a box around its centre and keep the best.
 
         Raises:
@@ -116,26 +136,23 @@ class Decoder(nn.Module):
                 f"model.localization.queries is {self.queries}, more than the {tokens} encoder tokens of this image size;"
                 " give fewer queries"
             )
-        sides = [
-            PROPOSAL_SIZE * 2**level
-            for level, (height, width) in enumerate(memory.shapes)
-            for _ in range(height * width)
-        ]
-        side = torch.tensor(sides, dtype=memory.centres.dtype, device=memory.centres.device)[None, :, None].expand(
-            1, -1, 2
-        )
-        anchors = torch.cat([memory.centres, side], dim=-1)
+        anchors = _anchors(memory)
         inside = ((anchors > MARGIN) & (anchors < 1 - MARGIN)).all(-1)
         tokens = self.proposal_norm(self.proposal_proj(memory.tokens))
-        logits = self.proposal_class(tokens)
+        logits = head.proposal_class(tokens)
         best = logits.detach().amax(-1).masked_fill(~inside, -torch.inf).topk(self.queries, dim=1).indices[..., None]
         kept = tokens.gather(1, best.expand(-1, -1, tokens.shape[-1]))
         anchor = anchors.expand(len(tokens), -1, -1).gather(1, best.expand(-1, -1, 4))
-        boxes = (self.proposal_box(kept).float() + torch.logit(anchor)).sigmoid()
+        boxes = (head.proposal_box(kept).float() + torch.logit(anchor)).sigmoid()
         return Proposals(logits.gather(1, best.expand(-1, -1, logits.shape[-1])), boxes)
 
     def forward(
-        self, memory: Memory, proposals: Proposals, content: Tensor, denoised: Denoised | None = None
+        self,
+        memory: Memory,
+        proposals: Proposals,
+        content: Tensor,
+        head: LocalizationHead,
+        denoised: Denoised | None = None,
     ) -> Decoded:
         """Refine the proposals, and denoise the noisy queries that come first, layer by layer.
 
@@ -148,7 +165,6 @@ class Decoder(nn.Module):
             query = torch.cat([denoised.content, query], dim=1)
             reference = torch.cat([denoised.boxes, reference], dim=1)
             mask = denoised.mask(self.queries)
-        refine = self.box_head if self.refine_head is None else self.refine_head
         entering = reference
         states: list[Tensor] = []
         boxes: list[Tensor] = []
@@ -157,8 +173,17 @@ class Decoder(nn.Module):
             position = self.reference_proj(sine(coordinates, query.shape[-1] // 2, TEMPERATURE))
             query = layer(query, position, reference, memory.tokens, memory.shapes, mask)
             states.append(self.norm(query))
-            boxes.append((self.box_head(states[-1]).float() + inverse_sigmoid(entering)).sigmoid())
-            entering = (refine(query).float() + inverse_sigmoid(reference)).sigmoid()
+            boxes.append((head.box_head(states[-1]).float() + inverse_sigmoid(entering)).sigmoid())
+            entering = (head.refine(query) + inverse_sigmoid(reference)).sigmoid()
             reference = entering.detach()
         stacked = torch.stack(states)
-        return Decoded(self.class_head(stacked), torch.stack(boxes), stacked)
+        return Decoded(head.class_head(stacked), torch.stack(boxes), stacked)
+
+
+def _anchors(memory: Memory) -> Tensor:
+    """A box around every token, (1, tokens, 4) as cxcywh: its centre, and a side that doubles from level to level."""
+    sides = [
+        PROPOSAL_SIZE * 2**level for level, (height, width) in enumerate(memory.shapes) for _ in range(height * width)
+    ]
+    side = memory.centres.new_tensor(sides)[None, :, None]
+    return torch.cat([memory.centres, side.expand(1, -1, 2)], dim=-1)

@@ -1,0 +1,129 @@
+"""Checkpoints of others: reading them safely, and giving their tensors our names."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fxcore.errors import InputError
+
+Tensors = Mapping[str, Tensor]
+Options = Mapping[str, Any]
+"""What tensors do not tell, by name: `heads`, `points`, `image_size`."""
+
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_NUMPY: list[Any] = [
+    *(np.dtype, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")), _SCALAR),
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
+]
+"""Training scripts keep their last loss as a NumPy number; nothing of these can run code."""
+
+
+class Rule(NamedTuple):
+    """A pattern of foreign names, and our name: a template, or a function of the match."""
+
+    pattern: str
+    name: str | Callable[[re.Match[str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A kind of checkpoint: its names to ours, and the names that have none, each with the reason."""
+
+    rules: Sequence[Rule]
+    unused: Sequence[tuple[str, str]]
+
+
+def load(path: Path) -> Any:
+    """The content of a checkpoint, on the CPU; nothing in it is executed.
+
+    Raises:
+        InputError: it is missing, cut short, or holds more than tensors and plain values.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals(_NUMPY):
+            # Mapped where the format allows it: optimisers in such files are larger than what is taken from them.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except pickle.UnpicklingError as error:
+        if "global" in str(error).lower():
+            raise InputError(
+                f"{path}: holds objects beside tensors, which could run code; it is not opened; save its state_dict alone"
+            ) from error
+        raise InputError(f"{path}: is no checkpoint, or cut short; download it again") from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: is no checkpoint, or cut short; download it again") from error
+
+
+def tensors_of(content: Any, path: Path, *names: str) -> Tensors:
+    """The state dict of a checkpoint: the first of `names` it has, or the checkpoint itself; `module.` of parallel training gone.
+
+    Half precision becomes float32.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = next((content[name] for name in names if isinstance(content, dict) and name in content), content)
+    if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+        has = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise InputError(f"{path}: no tensors under {' or '.join(names)}; it has {has[:200]}")
+    return {
+        name.removeprefix("module."): value.float() if value.is_floating_point() else value
+        for name, value in found.items()
+    }
+
+
+def rename(names: Iterable[str], layout: Layout, path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Our name of each foreign tensor, and why the others are not used.
+
+    Raises:
+        InputError: a name that such a checkpoint does not have.
+    """
+    ours: dict[str, str] = {}
+    skipped: dict[str, str] = {}
+    for name in names:
+        if reason := next((reason for pattern, reason in layout.unused if re.search(pattern, name)), None):
+            skipped[name] = reason
+            continue
+        rule = next((rule for rule in layout.rules if re.search(rule.pattern, name)), None)
+        if rule is None:
+            raise InputError(
+                f"{path}: has a tensor {name}, which such a checkpoint does not have; is it of another kind?"
+            )
+        ours[name] = re.sub(rule.pattern, rule.name, name)
+    return ours, skipped
+
+
+def count(tensors: Tensors, pattern: str) -> int:
+    """How many numbers the first group of a pattern takes among the names."""
+    return len({found[1] for name in tensors if (found := re.search(pattern, name))})
+
+
+def alike(tensors: Tensors, pattern: str, path: Path) -> None:
+    """Refuse copies that differ: tensors whose names are equal but for the first group of a pattern.
+
+    Raises:
+        InputError: the checkpoint is of another wiring.
+    """
+    first: dict[str, str] = {}
+    for name in tensors:
+        if found := re.search(pattern, name):
+            key = f"{name[: found.start(1)]}*{name[found.end(1) :]}"
+            if not torch.equal(tensors[name], tensors[first.setdefault(key, name)]):
+                raise InputError(
+                    f"{path}: {first[key]} and {name} differ; the published network has one head for all layers"
+                )

@@ -1,0 +1,57 @@
+"""Files of tensors with facts about them: safe (safetensors, no pickle), checksummed, written whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fxcore.errors import InputError
+from fxcore.files import atomic
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """Write tensors and facts as one file, atomically, with the checksum it returns; equal content gives equal bytes."""
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    digest = _digest(whole)
+    with atomic(path) as part:
+        # One entry: safetensors writes several in no fixed order.
+        save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": digest}, sort_keys=True)})
+    return digest
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts that `write` wrote, on the CPU.
+
+    Raises:
+        InputError: the file is missing, cut short or altered.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            facts: dict[str, Any] = json.loads((opened.metadata() or {}).get("fxcore", "{}"))
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {again(path)}") from error
+    if facts.get("sha256") != _digest(tensors):
+        raise InputError(f"{path}: its tensors do not have the checksum it was written with; {again(path)}")
+    return tensors, facts
+
+
+def again(path: Path) -> str:
+    """What to do about a file of a training that is not right."""
+    return f"delete it and run the stage again: snakemake --cores all -- {path}"
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
