@@ -1,7 +1,6 @@
-"""The command line: one sub-command a rule, same name as the rule, and `plan` and `reference` for people.
+"""The command line: one sub-command a rule, same name as the rule, and some for people.
 
 Jobs get the slice of the parameters they depend on as JSON from their rule; by hand, `--params` takes a parameter file.
-Libraries are imported by the sub-command that needs them, so that `fxcore --help` and `fxcore plan` are quick.
 """
 
 from __future__ import annotations
@@ -10,198 +9,15 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import fxcore
-from fxcore import machine, paths
+from fxcore import commands as run
+from fxcore.commands import Arguments
 from fxcore.errors import InputError
-from fxcore.machine import Machine
-from fxcore.params import experiment
-from fxcore.params.experiment import Params
 from fxcore.plan import FIGURES, PHASES, TABLES
-from fxcore.slices import make
-from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
-from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
-from fxcore.slices.make import Slice
-from fxcore.slices.report import FigureSlice, TableSlice
-from fxcore.slices.train import KeepSlice, TrainSlice
 
 log = logging.getLogger(__name__)
-
-Arguments = argparse.Namespace
-
-
-def _slice(arguments: Arguments, kind: type[Slice], of: Callable[[Params], Slice]) -> Slice:
-    """The job's slice: the JSON a rule gives, or the part of a parameter file."""
-    text: str = arguments.params
-    return make.parse(kind, text) if text.lstrip().startswith("{") else of(experiment.load(Path(text)))
-
-
-def _machine(arguments: Arguments) -> Machine:
-    """This machine, with the threads that Snakemake granted."""
-    here = machine.load()
-    threads = getattr(arguments, "threads", None) or here.threads
-    return here.model_copy(update={"threads": threads, "workers": min(here.workers, threads - 1)})
-
-
-def plan(arguments: Arguments) -> None:
-    """Print runs, stages and passes with their estimated work."""
-    from fxcore import outline
-
-    sys.stdout.write(outline.describe(experiment.load(Path(arguments.params)), arguments.run))
-
-
-def reference(arguments: Arguments) -> None:
-    """Write the generated reference pages, and the source files that the stages of `dvc.yaml` depend on."""
-    from fxcore import reference as pages
-
-    pages.write(Path(arguments.out), parser())
-    pages.renew_sources(Path(arguments.pipeline))
-
-
-def certify(arguments: Arguments) -> None:
-    """Tell Snakemake that what DVC has verified or restored is up to date; for the commands of `dvc.yaml`."""
-    from fxcore import versioning
-
-    versioning.certify(arguments.phase, arguments.targets)
-
-
-def record(arguments: Arguments) -> None:
-    """Record a complete run with DVC; Snakemake does it after every complete run."""
-    from fxcore import versioning
-
-    sys.stderr.write(f"{versioning.record(arguments.params, arguments.targets)}\n")
-
-
-def sync(_: Arguments) -> None:
-    """Bring back the recorded results with DVC and make Snakemake accept them."""
-    from fxcore import versioning
-
-    sys.stderr.write(f"{versioning.sync()}\n")
-
-
-def phantom(arguments: Arguments) -> None:
-    """Draw a phantom dataset in its native format."""
-    from fxcore.phantom.phantom import write
-
-    slice_ = _slice(arguments, PhantomSlice, lambda params: make.phantom_slice(params, arguments.dataset))
-    write(slice_, paths.phantom(arguments.results, slice_.key))
-
-
-def normalize(arguments: Arguments) -> None:
-    """Make a dataset's store from its native files."""
-    from fxcore.data.normalize import normalize as run
-
-    slice_ = _slice(arguments, StoreSlice, lambda params: make.store_slice(params, arguments.dataset))
-    here = _machine(arguments)
-    is_phantom = slice_.dataset.source == "phantom"
-    native = (
-        paths.phantom(arguments.results, slice_.key) if is_phantom else here.folder(slice_.key, slice_.dataset.folder)
-    )
-    run(slice_, native, paths.store(arguments.results, slice_.key, slice_.store_size), here.threads)
-
-
-def visits(arguments: Arguments) -> None:
-    """List what the stores that a run trains on hold."""
-    from fxcore.data.store import open_stores
-    from fxcore.data.visits import visits as run
-
-    slice_ = _slice(arguments, VisitsSlice, lambda params: make.visits_slice(params, arguments.run))
-    stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
-    run(slice_, stores, paths.visits(arguments.results, slice_.run))
-
-
-def pretrain(arguments: Arguments) -> None:
-    """Train one stage of a run."""
-    from fxcore.data.store import open_stores
-    from fxcore.training.pretrain import pretrain as run
-
-    slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
-    stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
-    folder = paths.checkpoints(arguments.results, slice_.run)
-    run(slice_, arguments.stage, stores, _machine(arguments), arguments.gpus, folder)
-
-
-def keep(arguments: Arguments) -> None:
-    """Keep what matters of a run's checkpoints."""
-    from fxcore.training.keep import keep as run
-
-    slice_ = _slice(arguments, KeepSlice, lambda params: make.keep_slice(params, arguments.run))
-    run(slice_, *(at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.kept)))
-
-
-def score(arguments: Arguments) -> None:
-    """Choose among a run's cycles on validation and predict the test set."""
-    from fxcore.data.store import open_stores
-    from fxcore.evaluation.score import score as run
-
-    slice_ = _slice(arguments, ScoreSlice, lambda params: make.score_slice(params, arguments.run))
-    stores = partial(open_stores, arguments.results, size=slice_.store_size)
-    kept, predictions, choice = (
-        at(arguments.results, slice_.run) for at in (paths.kept, paths.predictions, paths.choice)
-    )
-    run(slice_, kept, stores, _machine(arguments), arguments.gpus, predictions, choice)
-
-
-def evaluate(arguments: Arguments) -> None:
-    """Compute a run's test metrics from its predictions."""
-    from fxcore.data.store import open_stores
-    from fxcore.evaluation.evaluate import evaluate as run
-
-    slice_ = _slice(arguments, EvaluateSlice, lambda params: make.evaluate_slice(params, arguments.run))
-    stores = partial(open_stores, arguments.results, size=slice_.store_size)
-    predictions, choice, metrics = (
-        at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice, paths.metrics)
-    )
-    run(slice_, predictions, choice, stores, metrics)
-
-
-def summary(arguments: Arguments) -> None:
-    """Gather the headline metrics of all runs."""
-    from fxcore.evaluation.summary import summary as gather
-
-    metrics, choices = (
-        {run: at(arguments.results, run) for run in arguments.runs} for at in (paths.metrics, paths.choice)
-    )
-    gather(metrics, choices, paths.summary(arguments.results), paths.validation(arguments.results))
-
-
-def table(arguments: Arguments) -> None:
-    """Write one table."""
-    from fxcore.report import render
-    from fxcore.report.results import Results
-    from fxcore.report.table import TABLES
-
-    slice_ = _slice(arguments, TableSlice, make.table_slice)
-    made = TABLES[arguments.table](Results(arguments.results, slice_))
-    render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in ("csv", "md", "tex")))
-
-
-def figure(arguments: Arguments) -> None:
-    """Write one figure."""
-    from fxcore.report.figure import FIGURES, write
-    from fxcore.report.results import Results
-
-    slice_ = _slice(arguments, FigureSlice, make.figure_slice)
-    made = FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
-    write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in ("png", "pdf")))
-
-
-def index(arguments: Arguments) -> None:
-    """Write the page that shows every table and figure."""
-    from fxcore.report.index import index as write
-
-    write(arguments.results, TABLES, FIGURES)
-
-
-def import_weights(arguments: Arguments) -> None:
-    """Turn released weights of others into a weights file of ours, and report every tensor."""
-    from fxcore.models.weights import importing
-
-    options = {name: getattr(arguments, name) for name in importing.DEFAULTS if getattr(arguments, name) is not None}
-    source, output = arguments.source, arguments.output
-    sys.stdout.write(importing.import_weights(arguments.kind, source, output, arguments.branch, options))
 
 
 class _Commands:
@@ -210,28 +26,28 @@ class _Commands:
     def __init__(self, root: argparse.ArgumentParser) -> None:
         self.commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(self, run: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+    def add(self, command: Callable[[Arguments], None]) -> argparse.ArgumentParser:
         """A sub-command with the name and the docstring of the function that runs it."""
         made = self.commands.add_parser(
-            run.__name__.replace("_", "-"), help=(run.__doc__ or "").strip(), description=run.__doc__
+            command.__name__.replace("_", "-"), help=(command.__doc__ or "").strip(), description=command.__doc__
         )
-        made.set_defaults(execute=run)
+        made.set_defaults(execute=command)
         return made
 
     def job(
-        self, run: Callable[[Arguments], None], what: str, of: str, choices: Sequence[str] | None = None
+        self, command: Callable[[Arguments], None], what: str, of: str, choices: Sequence[str] | None = None
     ) -> argparse.ArgumentParser:
         """A rule's sub-command for one dataset, run, table or figure."""
-        made = self.whole(run)
+        made = self.whole(command)
         made.add_argument(what, help=of, choices=choices)
         made.add_argument(
             "--params", default=PARAMS, metavar="FILE", help=f"{_PARAMS_HELP}, or the JSON that a rule passes"
         )
         return made
 
-    def whole(self, run: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+    def whole(self, command: Callable[[Arguments], None]) -> argparse.ArgumentParser:
         """A rule's sub-command for a whole experiment."""
-        made = self.add(run)
+        made = self.add(command)
         made.add_argument(
             "--results",
             type=Path,
@@ -242,9 +58,9 @@ class _Commands:
         made.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
         return made
 
-    def trained(self, run: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+    def trained(self, command: Callable[[Arguments], None]) -> argparse.ArgumentParser:
         """A rule's sub-command that computes with the network."""
-        made = self.job(run, "run", _RUN)
+        made = self.job(command, "run", _RUN)
         made.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as local.yaml says)")
         made.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs to lease (default: %(default)s)")
         return made
@@ -261,10 +77,10 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="fxcore", description=fxcore.__doc__)
     root.add_argument("--version", action="version", version=fxcore.__version__)
     commands = _Commands(root)
-    shown = commands.add(plan)
+    shown = commands.add(run.plan)
     shown.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)
     shown.add_argument("--run", metavar="RUN", help="list every pass of this run")
-    pages = commands.add(reference)
+    pages = commands.add(run.reference)
     pages.add_argument(
         "--out", default="docs/reference", metavar="FOLDER", help="where to write (default: %(default)s)"
     )
@@ -273,26 +89,28 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_versioning(commands)
     _add_weights(commands)
-    commands.job(phantom, "dataset", _DATASET)
-    threads = commands.job(normalize, "dataset", _DATASET)
+    _add_predict(commands)
+    commands.job(run.phantom, "dataset", _DATASET)
+    threads = commands.job(run.normalize, "dataset", _DATASET)
     threads.add_argument(
         "--threads", type=int, metavar="N", help="images decoded at once (default: as local.yaml says)"
     )
-    commands.job(visits, "run", _RUN)
-    stage = commands.trained(pretrain)
+    commands.job(run.visits, "run", _RUN)
+    stage = commands.trained(run.pretrain)
     stage.add_argument("--stage", required=True, metavar="NAME", help="name of the stage: cycle_1, cycle_2, …")
-    commands.job(keep, "run", _RUN)
-    commands.trained(score)
-    commands.job(evaluate, "run", _RUN)
-    commands.whole(summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
-    commands.job(table, "table", "name of the table", TABLES)
-    commands.job(figure, "figure", "name of the figure", FIGURES)
-    commands.whole(index)
+    commands.job(run.keep, "run", _RUN)
+    commands.trained(run.score)
+    commands.job(run.evaluate, "run", _RUN)
+    commands.job(run.release, "run", _RUN)
+    commands.whole(run.summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
+    commands.job(run.table, "table", "name of the table", TABLES)
+    commands.job(run.figure, "figure", "name of the figure", FIGURES)
+    commands.whole(run.index)
     return root
 
 
 def _add_weights(commands: _Commands) -> None:
-    imported = commands.add(import_weights)
+    imported = commands.add(run.import_weights)
     imported.add_argument("kind", choices=KINDS, help="whose weights they are")
     imported.add_argument("source", type=Path, help="checkpoint as released; nothing in it is executed")
     imported.add_argument(
@@ -308,16 +126,39 @@ def _add_weights(commands: _Commands) -> None:
     )
 
 
+def _add_predict(commands: _Commands) -> None:
+    made = commands.add(run.predict)
+    made.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE", help="radiographs as PNG, JPEG or DICOM, or folders of them"
+    )
+    made.add_argument("--weights", type=Path, required=True, metavar="FILE", help="weights file with a card")
+    made.add_argument("--datasets", nargs="+", default=[], metavar="KEY", help="whose heads to ask (default: all)")
+    made.add_argument(
+        "--out", type=Path, default=Path("predictions"), metavar="FOLDER", help="where to write (default: %(default)s)"
+    )
+    made.add_argument(
+        "--threshold",
+        type=float,
+        default=0.3,
+        metavar="P",
+        help="score from which a box is drawn (default: %(default)s)",
+    )
+    made.add_argument(
+        "--detections", type=int, default=20, metavar="N", help="boxes written an image and head (default: %(default)s)"
+    )
+    made.add_argument("--batch", type=int, default=8, metavar="N", help="images at a time (default: %(default)s)")
+
+
 def _add_versioning(commands: _Commands) -> None:
-    certified = commands.add(certify)
+    certified = commands.add(run.certify)
     certified.add_argument("--phase", choices=PHASES, help="only this phase's rules (default: all)")
     certified.add_argument("targets", nargs="*", metavar="target", help="files (default: all of the phase)")
-    recorded = commands.add(record)
+    recorded = commands.add(run.record)
     recorded.add_argument(
         "--params", default=PARAMS, metavar="FILE", help="parameter file that was used (default: %(default)s)"
     )
     recorded.add_argument("targets", nargs="*", metavar="target", help="what Snakemake was asked for (default: all)")
-    commands.add(sync)
+    commands.add(run.sync)
 
 
 def _logging(path: Path | None) -> None:

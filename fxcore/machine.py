@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from fxcore import yamlfile
 from fxcore.errors import InputError
@@ -28,6 +28,8 @@ class Machine(Block):
     """`auto` takes a GPU when there is one."""
     threads: Count = 1
     """CPU threads of a training or scoring job; with one, results do not depend on the number of cores, and runs train side by side."""
+    autosave: Annotated[float, Field(ge=0)] | None = 10.0
+    """Minutes between two saves of a training job, which a killed one continues from; 0 saves after every update, null never."""
     workers: int = 0
     """Processes that load data beside a job, out of its `threads`; 0 loads in the job itself."""
 

@@ -79,10 +79,9 @@ class Stage:
     name: str
     passes: tuple[Pass, ...]
 
-    @property
-    def whole(self) -> bool:
-        """Whether a cycle ends with it."""
-        return "-" not in self.name
+    def kept(self, every: int) -> bool:
+        """Whether an `every`-th cycle ends with it."""
+        return "-" not in self.name and (self.passes[-1].cycle + 1) % every == 0
 
 
 def fraction(value: float) -> Fraction:

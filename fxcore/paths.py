@@ -66,6 +66,11 @@ def stage(folder: Path, name: str) -> StageFiles:
     )
 
 
+def work(results: Path, run: str) -> Path:
+    """Folder of what a run's jobs leave until they are done."""
+    return results / "work" / run
+
+
 def kept(results: Path, run: str) -> Path:
     """Folder of what is kept of a run: DVC's copy of the checkpoints that matter."""
     return results / "kept" / run
@@ -94,6 +99,11 @@ def summary(results: Path) -> Path:
 def validation(results: Path) -> Path:
     """The headline metric of every state that validation chose among."""
     return results / "metrics" / "validation.csv"
+
+
+def weights(results: Path, run: str) -> Path:
+    """A run as one weights file; its card lies beside it."""
+    return results / "weights" / f"{run}.safetensors"
 
 
 def table(results: Path, name: str, kind: str) -> Path:

@@ -22,6 +22,7 @@ from fxcore.slices.make import (
     figure_slice,
     keep_slice,
     phantom_slice,
+    release_slice,
     score_slice,
     store_slice,
     table_slice,
@@ -109,7 +110,7 @@ class Plan:
         metrics = [paths.summary(self.results), *(paths.metrics(self.results, run) for run in runs)]
         report = [paths.table(self.results, name, kind) for name in TABLES for kind in ("csv", "md", "tex")]
         report += [paths.figure(self.results, name, kind) for name in FIGURES for kind in ("png", "pdf")]
-        report.append(paths.index(self.results))
+        report += [paths.index(self.results), paths.weights(self.results, self.params.joint)]
         stores = list(map(Path, self._manifests()))
         found: dict[str | None, list[Path]] = {
             None: [*stores, *metrics, *report],
@@ -160,7 +161,8 @@ class Plan:
     def worth_keeping(self, wildcards: Wildcards) -> list[str]:
         """For `keep`."""
         run = wildcards.run
-        return list(map(str, worth_keeping(self.stages(run), paths.checkpoints(self.results, run))))
+        every = self.params.runs[run].train.keep_every
+        return list(map(str, worth_keeping(self.stages(run), every, paths.checkpoints(self.results, run))))
 
     def _manifests(self) -> list[str]:
         return [str(self._store(key) / "manifest.json") for key in self.params.datasets]
@@ -229,6 +231,10 @@ class Plan:
     def evaluate_slice(self, wildcards: Wildcards) -> str:
         """For `evaluate`."""
         return evaluate_slice(self.params, wildcards.run).canonical()
+
+    def release_slice(self, wildcards: Wildcards) -> str:
+        """For `release`."""
+        return release_slice(self.params, wildcards.run).canonical()
 
     def table_slice(self, _: Wildcards) -> str:
         """For `table`."""

@@ -45,8 +45,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def again(path: Path) -> str:
-    """What to do about a file of a training that is not right."""
-    return f"delete it and run the stage again: snakemake --cores all -- {path}"
+    """What to do about a file that is not right."""
+    return f"delete it and make it again; if a run made it: snakemake --cores all -- {path}"
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

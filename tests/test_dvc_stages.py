@@ -136,7 +136,8 @@ def _jobs(content: dict[str, Any]) -> dict[str, Any]:
         found[f"score@{run}"] = make.score_slice(params, run)
     metrics = [make.evaluate_slice(params, run) for run in params.runs]
     found["evaluate"] = (metrics, plan.targets("evaluate"), plan.choices_of_runs(None))
-    found["report"] = (make.table_slice(params), make.figure_slice(params), plan.targets("report"))
+    release = make.release_slice(params, params.joint)
+    found["report"] = (release, make.table_slice(params), make.figure_slice(params), plan.targets("report"))
     return found
 
 
@@ -194,7 +195,7 @@ RULES = {
     "pretrain": ("training.pretrain", "training.keep"),
     "score": ("evaluation.score",),
     "evaluate": ("evaluation.evaluate", "evaluation.summary"),
-    "report": ("report.table", "report.figure", "report.index"),
+    "report": ("report.table", "report.figure", "report.index", "evaluation.release"),
 }
 """Modules of the rules that a stage runs."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,14 @@ class Batch:
     known: Tensor | None = None
     boxes: tuple[Target, ...] | None = None
     masks: Tensor | None = None
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """Parts of at most `size` images, in order."""
+        for start in range(0, len(self.rows), size):
+            part = slice(start, start + size)
+            parts = {one.name: getattr(self, one.name) for one in fields(self)}
+            cut: dict[str, Any] = {name: None if value is None else value[part] for name, value in parts.items()}
+            yield Batch(**cut)
 
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`; copies run beside computation where the memory is pinned."""

@@ -35,7 +35,8 @@ def evaluate(
 ) -> None:
     """Write dataset → task → branch → metric with `value, low, high` (0..1, null where undefined), counts and classes.
 
-    `gain` is the teacher's (without one, the student's) headline minus that of the untrained network, paired by image.
+    `gain` is the teacher's (without one, the student's) headline minus that of the untrained network, paired by image; where that
+    one was scored.
 
     Raises:
         InputError: predictions that do not cover the test images.
@@ -74,10 +75,9 @@ class Cell:
 
     def evaluate(self, predictions: pd.DataFrame, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Metrics of every branch; `chosen` has the cycle of each trained branch, and which did best on validation."""
-        cycles = {branch: stage for branch, stage in chosen.items() if branch != "choice"}
-        statistics = {
-            branch: self.statistics(predictions[predictions["branch"] == branch]) for branch in (*cycles, UNTRAINED)
-        }
+        cycles = {branch: cycle for branch, cycle in chosen.items() if branch != "choice"}
+        branches = (*cycles, *([UNTRAINED] if self.how.untrained else []))
+        statistics = {branch: self.statistics(predictions[predictions["branch"] == branch]) for branch in branches}
         main = headline(self.task, self.how.iou)
         found: dict[str, Any] = {"metric": main, "choice": chosen["choice"]}
         for branch, of_branch in statistics.items():
@@ -87,8 +87,12 @@ class Cell:
                 "cycle": cycles.get(branch, 0),
             }
             found[branch] = counts | {metric: self._metric(one) for metric, one in of_branch.items()}
-        trained, floor = statistics["teacher" if "teacher" in cycles else "student"][main], statistics[UNTRAINED][main]
-        found["gain"] = self._interval(lambda weights: trained(weights) - floor(weights))
+        if self.how.untrained:
+            trained, floor = (
+                statistics["teacher" if "teacher" in cycles else "student"][main],
+                statistics[UNTRAINED][main],
+            )
+            found["gain"] = self._interval(lambda weights: trained(weights) - floor(weights))
         return found
 
     def statistics(self, predictions: pd.DataFrame) -> dict[str, ClassMean]:

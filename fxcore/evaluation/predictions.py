@@ -20,7 +20,7 @@ from fxcore.data.loaders import Samples, in_order, loader
 from fxcore.data.store import Store
 from fxcore.evaluation.statistics import BOXES
 from fxcore.models.foundation import FoundationX
-from fxcore.models.localization.boxes import to_corners
+from fxcore.models.localization.boxes import best
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads
 
@@ -65,13 +65,8 @@ def _scores(rows: list[int], logits: Tensor) -> pd.DataFrame:
 
 
 def _boxes(store: Store, rows: list[int], logits: Tensor, boxes: Tensor, detections: int) -> Iterator[pd.DataFrame]:
-    """The highest scores over queries and classes of each image (DINO's post-processing; no suppression)."""
-    classes = logits.shape[-1]
-    scores, index = logits.float().sigmoid().flatten(1).topk(min(detections, logits[0].numel()), dim=1)
-    corners = to_corners(boxes.float()).clamp(0, 1).gather(1, (index // classes)[..., None].expand(-1, -1, 4))
-    for row, score, label, corner in zip(
-        rows, scores.cpu().numpy(), (index % classes).cpu().numpy(), corners.cpu().numpy(), strict=True
-    ):
+    found = (one.cpu().numpy() for one in best(logits, boxes, detections))
+    for row, score, label, corner in zip(rows, *found, strict=True):
         width, height = store.native_size(row)
         native = corner * np.array([width, height, width, height], dtype=np.float32)
         xywh = np.concatenate([native[:, :2], native[:, 2:] - native[:, :2]], axis=1)

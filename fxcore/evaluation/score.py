@@ -143,7 +143,9 @@ class Scorer:
                     }
 
     def untrained(self) -> Iterator[pd.DataFrame]:
-        """Test predictions of the network that training started from, the floor under every metric."""
+        """Test predictions of the network that training started from, the floor under every metric; of the joint run only."""
+        if not self.slice.untrained:
+            return
         model = self.network()
         for name, tasks in self.trained.visits:
             for task in tasks:

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate, layer_norm
 from fxcore.data.targets import Target
 from fxcore.models.backbone import Backbone
 from fxcore.models.localization.decoder import Decoded, Decoder, LocalizationHead, Proposals, Queries
-from fxcore.models.localization.denoising import Denoised, denoise
+from fxcore.models.localization.denoising import Noise, draw
 from fxcore.models.localization.encoder import Encoder, Memory
 from fxcore.models.segmentation import SegmentationDecoder, segmentation_head
 from fxcore.params.model import Model
@@ -89,7 +89,7 @@ class Localization:
     boxes: Tensor
     proposals: Proposals
     decoded: Decoded
-    denoised: Denoised | None
+    noise: Noise | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,41 +155,38 @@ class FoundationX(nn.Module):
             case Task.SEGMENTATION:
                 return SegmentationTrunk(maps[-1], self.segmentation_decoder(maps))
 
-    def head(
-        self, trunk: Trunk, dataset: str, size: tuple[int, int], targets: Sequence[Target] | None = None
-    ) -> Prediction:
-        """What belongs to `dataset`; `size` of the input images; `targets` switch denoising on."""
+    def head(self, trunk: Trunk, dataset: str, size: tuple[int, int], noise: Noise | None = None) -> Prediction:
+        """What belongs to `dataset`; `size` of the input images; `noise` to restore, in training."""
         match trunk:
             case ClassificationTrunk(features):
                 return Classification(self.classification_heads[dataset](features), features)
             case LocalizationTrunk(memory=memory):
-                return self._decode(memory, dataset, targets)
+                return self._decode(memory, dataset, noise)
             case SegmentationTrunk(fused=fused):
                 logits = self.segmentation_heads[dataset](fused)
                 return Segmentation(interpolate(logits, size=size, mode="bilinear", align_corners=False))
 
-    def _decode(self, memory: Memory, dataset: str, targets: Sequence[Target] | None) -> Localization:
+    def noise(self, targets: Sequence[Target], dataset: str) -> Noise | None:
+        """Noisy queries of a batch for a dataset's decoder to restore, drawn from the global generator."""
+        return draw(targets, self.heads[dataset][Task.LOCALIZATION], self.sizes.localization.denoising)
+
+    def _decode(self, memory: Memory, dataset: str, noise: Noise | None) -> Localization:
         decoder = self.decoders[dataset if dataset in self.decoders else "shared"]
         head = self.localization_heads[dataset]
         assert isinstance(decoder, Decoder)
         assert isinstance(head, LocalizationHead)
-        denoised = None
-        if targets is not None:
-            classes = head.class_head.out_features
-            denoised = denoise(targets, self.queries.labels, classes, self.sizes.localization.denoising)
         own = head.project(memory)
         proposals = decoder.propose(own, head)
-        content = self.queries.content if head.content is None else head.content
-        decoded = decoder(own, proposals, content, head, denoised)
-        return Localization(decoded.logits[-1], decoded.boxes[-1], proposals, decoded, denoised)
+        decoded = decoder(own, proposals, head, self.queries, noise)
+        return Localization(decoded.logits[-1], decoded.boxes[-1], proposals, decoded, noise)
 
     def forward(
-        self, images: Tensor, dataset: str, task: Task, *, targets: Sequence[Target] | None = None, locked: bool = False
+        self, images: Tensor, dataset: str, task: Task, *, noise: Noise | None = None, locked: bool = False
     ) -> tuple[Trunk, Prediction]:
         """One branch for one dataset; `locked` computes the trunk without a graph."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not locked):
             trunk = self.trunk(images, task)
-        return trunk, self.head(trunk, dataset, (images.shape[-2], images.shape[-1]), targets)
+        return trunk, self.head(trunk, dataset, (images.shape[-2], images.shape[-1]), noise)
 
     def classify(self, images: Tensor, dataset: str) -> Classification:
         """Class logits and pooled features of normalised images (B, 1 or 3, H, W)."""

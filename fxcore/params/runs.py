@@ -49,6 +49,8 @@ class Training(Block):
     """The teacher after each pass: momentum · teacher + (1 - momentum) · student; null trains without a teacher."""
     stage_cycles: Count = 1
     """Cycles that one job executes where `pretrain.stage` is `cycle`; `cycles` are a multiple of it."""
+    keep_every: Count = 1
+    """Cycles from one whose weights are kept to the next; validation chooses among those that are kept. The last always is."""
     snapshots: Snapshots | None = None
     """Snapshots of the teacher; null for none."""
     override: dict[str, Any] = {}

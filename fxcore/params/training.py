@@ -78,6 +78,9 @@ class Pretrain(Block):
     """Part of the data that a lock pass sees."""
     batch_size: Count
     """Images an update."""
+    micro_batch: Count | None = None
+    """Images computed at a time, to save memory; gradients add up to those of the whole batch. BatchNorm of segmentation sees
+    a micro-batch only. Null computes the batch at once."""
     rates: Rates = Rates()
     """Base learning rates."""
     weight_decay: NonNegative = 1e-4
@@ -88,8 +91,8 @@ class Pretrain(Block):
     """Largest global gradient norm, for the tasks named."""
     consistency: Probability = 0.5
     """Weight of the consistency terms; the task loss has the rest. Release passes only, and only with a teacher."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16` computes the network in mixed precision; losses and optimiser stay in fp32."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """`bf16` and `fp16` compute the network in mixed precision, `fp16` with a scaled loss; losses and optimiser stay in fp32."""
     dice_smooth: Positive = 1.0
     """Added to numerator and denominator of the Dice loss."""
     localization_loss: LocalizationLoss = LocalizationLoss()

@@ -11,6 +11,7 @@ class ScoreSlice(Block):
     run: str
     store_size: int
     every: int
+    untrained: bool
     iou: float
     detections: int
 
@@ -22,3 +23,12 @@ class EvaluateSlice(Block):
     store_size: int
     resamples: int
     confidence: float
+
+
+class ReleaseSlice(Block):
+    """For `release`: names on the card; the rest comes with the weights."""
+
+    run: str
+    store_size: int
+    title: str
+    titles: dict[str, str]

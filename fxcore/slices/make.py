@@ -12,7 +12,7 @@ from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
 from fxcore.params.runs import in_order
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
-from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
+from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.report import FigureSlice, TableSlice
 from fxcore.slices.train import KeepSlice, SnapshotsSlice, TrainSlice
 
@@ -48,6 +48,7 @@ def train_slice(params: Params, run: str) -> TrainSlice:
         lock=train.lock,
         momentum=train.momentum,
         stage_cycles=train.stage_cycles,
+        keep_every=train.keep_every,
         snapshots=snapshots,
         model=params.model,
         pretrain=params.pretraining(run),
@@ -61,14 +62,28 @@ def keep_slice(params: Params, run: str) -> KeepSlice:
 
 def score_slice(params: Params, run: str) -> ScoreSlice:
     """The slice of one run's predictions."""
-    how = params.evaluate
-    return ScoreSlice(run=run, store_size=params.store_size, every=how.every, iou=how.iou, detections=how.detections)
+    how, joint = params.evaluate, params.runs[run].role == "joint"
+    return ScoreSlice(
+        run=run,
+        store_size=params.store_size,
+        every=how.every,
+        untrained=joint,
+        iou=how.iou,
+        detections=how.detections,
+    )
 
 
 def evaluate_slice(params: Params, run: str) -> EvaluateSlice:
     """The slice of one run's metrics."""
     how = params.evaluate
     return EvaluateSlice(run=run, store_size=params.store_size, resamples=how.resamples, confidence=how.confidence)
+
+
+def release_slice(params: Params, run: str) -> ReleaseSlice:
+    """The slice of one run's weights file."""
+    of = params.runs[run]
+    titles = {key: params.title(key) for key in of.train.visits}
+    return ReleaseSlice(run=run, store_size=params.store_size, title=of.title, titles=titles)
 
 
 def table_slice(params: Params) -> TableSlice:

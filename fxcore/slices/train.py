@@ -32,6 +32,7 @@ class TrainSlice(Block):
     lock: tuple[Task, ...]
     momentum: float | None
     stage_cycles: int
+    keep_every: int
     snapshots: SnapshotsSlice | None
     model: Model
     pretrain: Pretrain

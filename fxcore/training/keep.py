@@ -59,12 +59,27 @@ class Kept:
         return [self.folder / name for name in self.files if name.startswith("snapshots/")]
 
 
-def worth_keeping(stages: Sequence[Stage], checkpoints: Path) -> list[Path]:
-    """Of a run's stages: all snapshots and histories, the weights of whole cycles, and the last optimiser."""
+def worth_keeping(stages: Sequence[Stage], every: int, checkpoints: Path) -> list[Path]:
+    """Of a run's stages: all snapshots and histories, the weights of every `every`-th cycle and the last, and the last optimiser."""
     files = [(stage, paths.stage(checkpoints, stage.name)) for stage in stages]
-    found = [of.weights for stage, of in files if stage.whole]
+    last = files[-1][1]
+    found = [of.weights for stage, of in files if stage.kept(every) or of == last]
     found += [path for _, of in files for path in (of.snapshots, of.history)]
-    return [*found, files[-1][1].optimizer]
+    return [*found, last.optimizer]
+
+
+def prune(earlier: Sequence[Stage], every: int, checkpoints: Path) -> None:
+    """Remove what no later stage needs: optimisers of stages before the last, and weights that are not kept.
+
+    Args:
+        earlier: the stages before the one that is done.
+        every: cycles from one whose weights are kept to the next.
+        checkpoints: the run's folder.
+    """
+    for stage in earlier:
+        files = paths.stage(checkpoints, stage.name)
+        for path in (files.optimizer, *(() if stage.kept(every) else (files.weights,))):
+            path.unlink(missing_ok=True)
 
 
 def keep(slice_: KeepSlice, checkpoints: Path, folder: Path) -> None:
@@ -75,10 +90,11 @@ def keep(slice_: KeepSlice, checkpoints: Path, folder: Path) -> None:
     """
     last = paths.stage(checkpoints, f"cycle_{slice_.cycles}").weights
     made = provenance(last)
-    stages = TrainSlice.model_validate(made["params"]).stages(slice_.cycles)
+    trained = TrainSlice.model_validate(made["params"])
+    wanted = worth_keeping(trained.stages(slice_.cycles), trained.keep_every, checkpoints)
     with atomic_folder(folder) as part:
         files = {}
-        for path in worth_keeping(stages, checkpoints):
+        for path in wanted:
             if not path.exists():
                 raise InputError(f"{path}: is missing; train the run again with: snakemake --cores all")
             if path.suffix == ".safetensors" and not _alike(provenance(path), made):

@@ -15,6 +15,7 @@ from fxcore.data.loaders import Samples, loader, shuffled
 from fxcore.data.store import Store
 from fxcore.data.targets import Batch
 from fxcore.models.foundation import FoundationX
+from fxcore.models.localization.denoising import Noise
 from fxcore.params.training import Augmentation
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.seeding import derive
@@ -22,7 +23,7 @@ from fxcore.slices.data import Heads
 from fxcore.slices.train import TrainSlice
 from fxcore.training import locking, runtime, schedule
 from fxcore.training.consistency import consistency
-from fxcore.training.objectives import task_loss
+from fxcore.training.objectives import Whole, task_loss
 from fxcore.training.state import TrainState, optimizer_tensors, restore_optimizer
 from fxcore.training.teacher import Teacher
 
@@ -54,11 +55,12 @@ class Trainer:
         self.teacher = None if slice_.momentum is None else Teacher(self.student, slice_.momentum)
         groups = locking.parameter_groups(self.student, self.how.rates)
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.how.weight_decay, fused=True)
-        self.passes = self.updates = 0
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.how.precision == "fp16")
+        self.passes = self.updates = self.within = 0
         self.seen = {name: {str(task): 0 for task in tasks} for name, tasks in slice_.visits}
 
-    def restore(self, state: TrainState) -> None:
-        """Continue from a state of this run.
+    def restore(self, state: TrainState, within: int = 0) -> None:
+        """Continue from a state of this run, after `within` updates of the pass that is under way.
 
         Raises:
             InputError: it was trained with other parameters, or on other heads.
@@ -68,7 +70,9 @@ class Trainer:
         if self.teacher is not None:
             self.teacher.model.load_state_dict(state.part("teacher"))
         restore_optimizer(self.optimizer, self.student, state.part("optimizer"))
-        self.passes, self.updates = state.passes, state.updates
+        if state.scaler:
+            self.scaler.load_state_dict(dict(state.scaler))
+        self.passes, self.updates, self.within = state.passes, state.updates, within
         self.seen = {name: dict(tasks) for name, tasks in state.seen.items()}
 
     def state(self, stage: str) -> TrainState:
@@ -83,10 +87,10 @@ class Trainer:
             "stage": stage,
             "heads": {name: heads.model_dump(mode="json") for name, heads in self.heads.items()},
         }
-        return TrainState(tensors, self.passes, self.updates, self.seen, made)
+        return TrainState(tensors, self.passes, self.updates, self.seen, made, self.scaler.state_dict())
 
     def batches(self, one: Pass) -> Iterable[Batch]:
-        """The shuffled, augmented batches of a pass."""
+        """The shuffled, augmented batches of a pass that are left to do."""
         heads, store = self.heads[one.dataset], self.stores[one.dataset]
         rows = store.rows(one.task, Split.TRAIN)
         size = self.how.batch_size
@@ -96,10 +100,11 @@ class Trainer:
         order = shuffled(
             rows, size, one.updates(len(rows), size), derive(self.slice.seed, self.slice.run, "order", one.index)
         )
-        return loader(Samples(store, one.task, heads, transform), order, self.workers, pin=self.device.type == "cuda")
+        left = order[self.within :]
+        return loader(Samples(store, one.task, heads, transform), left, self.workers, pin=self.device.type == "cuda")
 
     def run(self, one: Pass) -> Iterator[Row]:
-        """Train one pass; a row of numbers for each update; in rows, passes, cycles and updates count from 1.
+        """Train one pass, or what is left of it; a row of numbers for each update; in rows, passes, cycles and updates count from 1.
 
         Raises:
             FloatingPointError: a loss that is not finite.
@@ -107,61 +112,81 @@ class Trainer:
         if one.index != self.passes:
             raise ValueError(f"pass {one.index} cannot follow {self.passes} passes")
         parameters = locking.apply(self.student, one)
-        for update, batch in enumerate(self.batches(one)):
+        for update, batch in enumerate(self.batches(one), start=self.within):
             torch.manual_seed(derive(self.slice.seed, self.slice.run, "update", one.index, update))
             begun = time.perf_counter()
             numbers = self._update(one, batch.to(self.device), parameters)
             seconds = time.perf_counter() - begun
+            self.updates += 1
+            self.within += 1
+            self.seen[one.dataset][one.task] += len(batch.rows)
             yield {
                 "pass": one.index + 1,
                 "cycle": one.cycle + 1,
                 "dataset": one.dataset,
                 "task": str(one.task),
                 "mode": str(one.mode),
-                "update": self.updates + 1,
+                "update": self.updates,
                 "images": len(batch.rows),
                 **numbers,
                 "images_per_second": round(len(batch.rows) / seconds, 2),
             }
-            self.updates += 1
-            self.seen[one.dataset][one.task] += len(batch.rows)
         if self.teacher is not None:
             self.teacher.follow(self.student)
         self.passes += 1
+        self.within = 0
 
     def _update(self, one: Pass, batch: Batch, parameters: list[torch.nn.Parameter]) -> dict[str, float]:
         rate = schedule.factor(self.updates, self.how.warmup_updates, self.horizon)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * rate
-        terms = self._loss(one, batch)
-        loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        terms = self._backward(one, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.how.clip.get(one.task, torch.inf), foreach=True)
-        numbers = torch.stack([loss.detach(), *(value.detach() for value in terms.values()), norm]).tolist()
-        if not all(map(math.isfinite, numbers)):
+        *numbers, norm_ = torch.stack([loss, *terms.values(), norm]).tolist()
+        # With loss scaling an infinite norm is how a scale is found to be too large: the scaler leaves that step out.
+        if not all(map(math.isfinite, numbers if self.scaler.is_enabled() else (*numbers, norm_))):
             raise FloatingPointError(
                 f"{one.name}, update {self.updates + 1}: the loss is {numbers[0]}; images at rows {batch.rows}"
             )
-        self.optimizer.step()
-        return dict(zip(("loss", *terms, "gradient_norm"), numbers, strict=True)) | {"rate": rate}
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return dict(zip(("loss", *terms, "gradient_norm"), (*numbers, norm_), strict=True)) | {"rate": rate}
 
-    def _loss(self, one: Pass, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms of one update's loss; without a teacher, and in lock mode, there is no consistency term.
+    def _backward(self, one: Pass, batch: Batch) -> dict[str, Tensor]:
+        """Gradients of a batch's loss, a micro-batch at a time; the detached terms of the whole batch.
+
+        Noise is drawn and terms are divided for the whole batch, so that the parts add up to it.
+        """
+        whole = Whole.of(batch)
+        noise = None if batch.boxes is None else self.student.noise(batch.boxes, one.dataset)
+        sums: dict[str, Tensor] = {}
+        start = 0
+        for part in batch.split(self.how.micro_batch or len(batch.rows)):
+            end = start + len(part.rows)
+            terms = self._loss(one, part, whole, None if noise is None else noise.part(start, end))
+            scaled: Tensor = self.scaler.scale(torch.stack(list(terms.values())).sum())
+            scaled.backward()
+            sums = {name: value.detach() + sums.get(name, 0) for name, value in terms.items()}
+            start = end
+        return sums
+
+    def _loss(self, one: Pass, batch: Batch, whole: Whole, noise: Noise | None) -> dict[str, Tensor]:
+        """Weighted terms of the loss of a part of a batch; without a teacher, and in lock mode, there is no consistency term.
 
         In lock mode no trained parameter is on a path to the consistency terms; the task loss keeps its weight.
         """
         images = transforms.normalise(batch.images, self.slice.model)
         with runtime.autocast(self.how.precision, self.device):
-            trunk, found = self.student(
-                images, one.dataset, one.task, targets=batch.boxes, locked=one.mode is Mode.LOCK
-            )
+            trunk, found = self.student(images, one.dataset, one.task, noise=noise, locked=one.mode is Mode.LOCK)
         weight = 0.0 if self.teacher is None else self.how.consistency
-        terms = {name: (1 - weight) * value for name, value in task_loss(found, batch, self.how).items()}
+        terms = {name: (1 - weight) * value for name, value in task_loss(found, batch, self.how, whole).items()}
         if self.teacher is not None and weight > 0 and one.mode is Mode.RELEASE:
             with torch.no_grad(), runtime.autocast(self.how.precision, self.device):
                 theirs = self.teacher.model.trunk(images, one.task)
-            terms["consistency"] = weight * consistency(trunk, theirs)
+            terms["consistency"] = weight * whole.share(batch) * consistency(trunk, theirs)
         return terms
 
 

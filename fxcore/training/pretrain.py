@@ -17,6 +17,8 @@ from fxcore.passes import Stage
 from fxcore.progress import Progress
 from fxcore.slices.train import TrainSlice
 from fxcore.training import runtime, schedule
+from fxcore.training.autosave import Autosave
+from fxcore.training.keep import prune
 from fxcore.training.loop import Row, Trainer, counts
 from fxcore.training.snapshots import Snapshots
 from fxcore.training.state import load
@@ -49,8 +51,8 @@ COLUMNS = (
 """Of the history CSV; a term that a task does not have is blank."""
 
 
-def stage_of(slice_: TrainSlice, name: str) -> tuple[Stage, Stage | None]:
-    """A run's stage by its name, which says the cycle it ends in or follows; and the stage before it.
+def stages_to(slice_: TrainSlice, name: str) -> tuple[Stage, ...]:
+    """A run's stages up to the one called `name`; the name says the cycle it ends in or follows.
 
     Raises:
         InputError: the run has no such stage.
@@ -59,9 +61,9 @@ def stage_of(slice_: TrainSlice, name: str) -> tuple[Stage, Stage | None]:
     reached = int(found[1]) + bool(found[2]) if found else 0
     cycles = -(-reached // slice_.stage_cycles) * slice_.stage_cycles
     stages = slice_.stages(cycles) if cycles else ()
-    for before, stage in zip((None, *stages), stages, strict=False):
+    for stage in stages:
         if stage.name == name:
-            return stage, before
+            return stages[: stage.number]
     raise InputError(
         f"--stage {name}: {slice_.run} has no such stage; its first is {slice_.stages(slice_.stage_cycles)[0].name}"
     )
@@ -74,50 +76,56 @@ def pretrain(
     machine: Machine,
     gpus: int,
     folder: Path,
+    work: Path,
 ) -> None:
-    """Train the stage called `name` of a run whose stages leave their files in `folder`.
+    """Train the stage called `name` of a run whose stages leave their files in `folder`, and their autosaves in `work`.
 
     Raises:
         InputError: what the stage before left is not what this stage continues.
     """
     runtime.prepare(machine)
-    stage, before = stage_of(slice_, name)
+    *earlier, stage = stages_to(slice_, name)
     images = counts(stores, slice_)
     size = slice_.pretrain.batch_size
     horizon = schedule.updates_of(slice_.passes(slice_.horizon_cycles), images, size)
     with runtime.lease(gpus):
         device = runtime.device(machine, gpus)
         trainer = Trainer(slice_, stores, horizon, device, machine.workers)
-        if before is not None:
-            _restore(trainer, paths.stage(folder, before.name), stage)
+        began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage) if earlier else None
         snapshots = Snapshots(slice_)
-        rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots)
+        autosave = Autosave(work / f"{name}.safetensors", machine.autosave, began)
+        rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots, autosave)
         files = paths.stage(folder, name)
         state = trainer.state(name)
         state.save(files.weights, files.optimizer)
         snapshots.save(files.snapshots, state.provenance)
         write_history(files.history, rows)
+    autosave.remove()
+    prune(earlier, slice_.keep_every, folder)
 
 
-def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> None:
-    trainer.restore(load(files.weights, files.optimizer))
+def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> str | None:
+    """Continue from the stage before; the checksum of its weights."""
+    state = load(files.weights, files.optimizer)
+    trainer.restore(state)
     if trainer.passes != stage.passes[0].index:
         raise InputError(
             f"{files.weights}: {trainer.passes} passes done; {stage.name} of {trainer.slice.run} begins after"
             f" {stage.passes[0].index}"
         )
+    return state.sha256
 
 
-def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots) -> list[Row]:
-    progress = Progress(f"{trainer.slice.run}, {stage.name}", updates, "updates")
-    rows: list[Row] = []
-    for one in stage.passes:
-        first = len(rows)
+def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots, autosave: Autosave) -> list[Row]:
+    rows = autosave.restore(trainer, stage.name, snapshots)
+    progress = Progress(f"{trainer.slice.run}, {stage.name}", updates - len(rows), "updates")
+    for one in stage.passes[trainer.passes - stage.passes[0].index :]:
         for row in trainer.run(one):
             rows.append(row)
             progress.advance(detail=one.name)
+            autosave.offer(trainer, stage.name, rows, snapshots)
         snapshots.take(trainer, one)
-        losses = [float(row["loss"]) for row in rows[first:]]
+        losses = [float(row["loss"]) for row in rows if row["pass"] == one.index + 1]
         log.info(
             "%s: pass %d, %s: %d updates, mean loss %.4f",
             trainer.slice.run,

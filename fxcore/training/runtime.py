@@ -69,5 +69,6 @@ def prepare(machine: Machine) -> None:
 
 
 def autocast(precision: str, where: torch.device) -> AbstractContextManager[object]:
-    """Mixed precision for `bf16`, nothing for `fp32`."""
-    return torch.autocast(where.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    """Mixed precision for `bf16` and `fp16`, nothing for `fp32`."""
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return nullcontext() if half is None else torch.autocast(where.type, dtype=half)

@@ -7,9 +7,9 @@ Safetensors hold tensors and text only: nothing in a file can execute. Names: `s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,10 @@ class TrainState:
     updates: int
     seen: Mapping[str, Mapping[str, int]]
     provenance: Mapping[str, Any]
+    scaler: Mapping[str, Any] = field(default_factory=dict)
+    """Of the loss, in half precision; empty otherwise."""
+    sha256: str | None = None
+    """Of the weights, where it was read from a file."""
 
     @property
     def slice(self) -> TrainSlice:
@@ -60,6 +64,22 @@ class TrainState:
                 " delete the run's checkpoints and train it again"
             )
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the tensors."""
+        names = ("passes", "updates", "seen", "provenance", "scaler")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Self:
+        """A state from the content of a file.
+
+        Raises:
+            KeyError: the facts are not those of a state.
+        """
+        names = ("passes", "updates", "seen", "provenance", "scaler", "sha256")
+        return cls(tensors, **{name: facts[name] for name in names})
+
     def part(self, name: str) -> dict[str, Tensor]:
         """Tensors whose name starts with `name`, without it: "student", "teacher", "optimizer"."""
         return {
@@ -70,8 +90,7 @@ class TrainState:
         """Write both files, each atomically and with the checksum of its tensors."""
         moments = {name: value for name, value in self.tensors.items() if name.startswith("optimizer.")}
         models = {name: value for name, value in self.tensors.items() if name not in moments}
-        facts = {"passes": self.passes, "updates": self.updates, "seen": self.seen, "provenance": self.provenance}
-        digest = write(weights, models, facts)
+        digest = write(weights, models, self.facts)
         write(optimizer, moments, {"weights": digest, "provenance": self.provenance})
 
 
@@ -88,7 +107,7 @@ def load(weights: Path, optimizer: Path | None = None) -> TrainState:
             raise InputError(f"{optimizer}: does not belong to {weights}; delete both and run the stage again")
         tensors |= moments
     try:
-        return TrainState(tensors, facts["passes"], facts["updates"], facts["seen"], facts["provenance"])
+        return TrainState.of(tensors, facts)
     except KeyError as error:
         raise InputError(f"{weights}: is no training state, it has no {error}; {again(weights)}") from error
 

@@ -17,7 +17,7 @@ from fxcore.slices.evaluate import EvaluateSlice
 
 RESAMPLES, CONFIDENCE = 50, 0.9
 SLICE = EvaluateSlice(run="r", store_size=72, resamples=RESAMPLES, confidence=CONFIDENCE)
-HOW = {"run": "r", "store_size": 72, "every": 1, "iou": 0.4, "detections": 100}
+HOW = {"run": "r", "store_size": 72, "every": 1, "untrained": True, "iou": 0.4, "detections": 100}
 
 
 @pytest.fixture

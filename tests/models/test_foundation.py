@@ -12,7 +12,7 @@ from fxcore.params.model import Model
 from fxcore.params.training import Pretrain
 from fxcore.passes import Mode, Pass, Task, fraction
 from fxcore.training import locking
-from fxcore.training.objectives import task_loss
+from fxcore.training.objectives import Whole, task_loss
 
 MODEL = {
     "image_size": 64,
@@ -55,15 +55,15 @@ def _batch(task, dataset, images, side=64):
     pictures = torch.randn(len(images), 1, side, side)
     if task is Task.CLASSIFICATION:
         return pictures, Batch(
-            [],
+            [0] * len(images),
             pictures,
             labels=torch.rand(len(images), classes).round(),
             known=torch.ones(len(images), classes, dtype=torch.bool),
         )
     if task is Task.SEGMENTATION:
-        return pictures, Batch([], pictures, masks=torch.rand(len(images), classes, side, side).round())
+        return pictures, Batch([0] * len(images), pictures, masks=torch.rand(len(images), classes, side, side).round())
     boxes = tuple(Target(torch.randint(classes, (n,)), torch.rand(n, 4) * 0.3 + 0.3) for n in images)
-    return pictures, Batch([], pictures, boxes=boxes)
+    return pictures, Batch([0] * len(images), pictures, boxes=boxes)
 
 
 def test_outputs_have_the_promised_shapes():
@@ -145,8 +145,9 @@ def test_exactly_what_the_lock_plan_names_receives_gradients(task, mode, dtype, 
         pictures, batch = _batch(task, dataset, images, model.sizes.image_size)
         model.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
-            _, found = model(pictures, dataset, task, targets=batch.boxes, locked=mode is Mode.LOCK)
-        torch.stack(list(task_loss(found, batch, Pretrain(batch_size=1)).values())).sum().backward()
+            noise = None if batch.boxes is None else model.noise(batch.boxes, dataset)
+            _, found = model(pictures, dataset, task, noise=noise, locked=mode is Mode.LOCK)
+        torch.stack(list(task_loss(found, batch, Pretrain(batch_size=1), Whole.of(batch)).values())).sum().backward()
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
                 assert id(parameter) in parameters, f"{name} is frozen and has a gradient"
@@ -168,9 +169,10 @@ def test_a_batch_of_only_images_without_boxes_trains():
     model = _model()
     locking.apply(model, Pass(0, 0, "a", Task.LOCALIZATION, Mode.RELEASE, fraction(1)))
     pictures, batch = _batch(Task.LOCALIZATION, "a", (0, 0))
-    _, found = model(pictures, "a", Task.LOCALIZATION, targets=batch.boxes)
-    assert found.denoised is None
-    torch.stack(list(task_loss(found, batch, Pretrain(batch_size=1)).values())).sum().backward()
+    noise = model.noise(batch.boxes, "a")
+    assert noise is None
+    _, found = model(pictures, "a", Task.LOCALIZATION, noise=noise)
+    torch.stack(list(task_loss(found, batch, Pretrain(batch_size=1), Whole.of(batch)).values())).sum().backward()
     assert bool(model.backbone.body.patch_embed.proj.weight.grad.isfinite().all())
 
 

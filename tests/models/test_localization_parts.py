@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxcore.data.targets import Target
-from fxcore.models.localization.boxes import generalized_iou, inverse_sigmoid, to_corners
+from fxcore.models.localization.boxes import best, generalized_iou, inverse_sigmoid, to_corners
 from fxcore.models.localization.criterion import focal, localization_loss
-from fxcore.models.localization.decoder import Decoded, Proposals
+from fxcore.models.localization.decoder import Decoded, Decoder, LocalizationHead, Proposals
 from fxcore.models.localization.deformable_attention import DeformableAttention, deformable_attention
-from fxcore.models.localization.denoising import denoise
-from fxcore.models.localization.encoder import centres, positions, sine
+from fxcore.models.localization.denoising import draw
+from fxcore.models.localization.encoder import Memory, centres, positions, sine
 from fxcore.models.localization.matcher import class_cost, match
-from fxcore.params.model import Denoising
+from fxcore.params.model import Denoising, Localization
 from fxcore.params.training import LocalizationLoss
 
 UNIT = st.floats(0, 1, width=32)
@@ -147,17 +147,18 @@ def test_more_boxes_than_queries_are_matched_as_far_as_they_go():
 def test_denoising_makes_groups_of_positives_and_negatives_around_their_boxes():
     torch.manual_seed(0)
     targets = _targets([[0.5, 0.5, 0.2, 0.1], [0.3, 0.6, 0.1, 0.2]], [], [[0.4, 0.4, 0.2, 0.2]])
-    embedding = torch.nn.Embedding(3, 8)
-    made = denoise(targets, embedding, 3, Denoising(queries=5, label_noise=0.0, box_noise=0.4))
+    made = draw(targets, 3, Denoising(queries=5, label_noise=0.0, box_noise=0.4))
     assert made is not None
     assert made.groups == 5 // 2
     assert made.positive.tolist() == [True, True, False, False] * 2
     assert made.target.tolist() == [[0, 1] * 4, [-1] * 8, [0, -1] * 4]
-    torch.testing.assert_close(made.content[0, 0], embedding.weight[0])
+    assert torch.equal(made.labels, made.true_labels)
     for image, target in enumerate(targets):
         for query, origin in enumerate(made.target[image].tolist()):
             if origin >= 0:
                 box = target.boxes[origin]
+                assert torch.equal(made.true_boxes[image, query], box)
+                assert made.true_labels[image, query] == target.labels[origin]
                 moved = (to_corners(made.boxes[image, query]) - to_corners(box)).abs() / (box[2:].repeat(2) / 2 * 0.4)
                 low, high = (0, 1) if made.positive[query] else (1, 2)
                 assert bool(((moved >= low - 1e-4) & (moved <= high + 1e-4)).all())
@@ -166,20 +167,18 @@ def test_denoising_makes_groups_of_positives_and_negatives_around_their_boxes():
 def test_label_noise_redraws_half_of_its_rate():
     torch.manual_seed(1)
     targets = _targets([[0.5, 0.5, 0.2, 0.2]] * 50, classes=1)
-    embedding = torch.nn.Embedding(1000, 2)
-    made = denoise(targets, embedding, 1000, Denoising(queries=5000, label_noise=0.5))
-    redrawn = (made.content != embedding.weight[0]).any(-1).float().mean()
+    made = draw(targets, 1000, Denoising(queries=5000, label_noise=0.5))
+    redrawn = (made.labels != made.true_labels).float().mean()
     assert float(redrawn) == pytest.approx(0.25, abs=0.02)
 
 
 def test_no_box_or_no_denoising_makes_no_noisy_queries():
-    embedding = torch.nn.Embedding(3, 8)
-    assert denoise(_targets([], []), embedding, 3, Denoising()) is None
-    assert denoise(_targets([[0.5, 0.5, 0.1, 0.1]]), embedding, 3, Denoising(queries=0)) is None
+    assert draw(_targets([], []), 3, Denoising()) is None
+    assert draw(_targets([[0.5, 0.5, 0.1, 0.1]]), 3, Denoising(queries=0)) is None
 
 
 def test_the_mask_hides_groups_from_each_other_and_from_the_matching_queries():
-    made = denoise(_targets([[0.5, 0.5, 0.1, 0.1]]), torch.nn.Embedding(3, 8), 3, Denoising(queries=2))
+    made = draw(_targets([[0.5, 0.5, 0.1, 0.1]]), 3, Denoising(queries=2))
     hidden = made.mask(queries=2)
     # two groups of a positive and a negative, then two matching queries; a row may not see the columns marked 1
     assert hidden.int().tolist() == [
@@ -240,3 +239,42 @@ def test_images_without_boxes_still_teach_background():
     # one query in each layer claims a class with certainty: 0.75 · 1² · 20
     assert float(terms["class"]) == pytest.approx(0.75 * 20, rel=1e-3)
     assert float(terms["l1"]) == float(terms["giou"]) == 0
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 30))
+def test_proposals_are_the_best_tokens_that_keep_off_the_border(seed, images, queries):
+    """Anchors by their formula: pixel centre, side 0.05 · 2^level; any coordinate outside 0.01..0.99 disqualifies a token."""
+    torch.manual_seed(seed)
+    shapes, width, classes = ((60, 3), (7, 5), (1, 2)), 16, 4
+    tokens = sum(high * wide for high, wide in shapes)
+    memory = Memory(torch.randn(images, tokens, width), shapes, centres(shapes, torch.device("cpu")))
+    sizes = Localization(width=width, heads=2, points=1, decoder_layers=1, feedforward=8, queries=queries)
+    decoder, head = Decoder(sizes, len(shapes)), LocalizationHead(sizes, classes)
+    with torch.no_grad():
+        found = decoder.propose(memory, head)
+        scores = head.proposal_class(decoder.proposal_norm(decoder.proposal_proj(memory.tokens)))
+    anchors = [
+        ((column + 0.5) / wide, (row + 0.5) / high, 0.05 * 2**level, 0.05 * 2**level)
+        for level, (high, wide) in enumerate(shapes)
+        for row in range(high)
+        for column in range(wide)
+    ]
+    allowed = [at for at, anchor in enumerate(anchors) if all(0.01 < value < 0.99 for value in anchor)]
+    assert len(allowed) == tokens - 2 * 3  # the first and last of 60 rows lie within 1 % of the border
+    for image in range(images):
+        order = sorted(allowed, key=lambda at: -float(scores[image, at].max()))[:queries]
+        # a fresh box head changes nothing, so that boxes are anchors
+        torch.testing.assert_close(found.boxes[image], torch.tensor([anchors[at] for at in order]), atol=1e-6, rtol=0)
+        torch.testing.assert_close(found.logits[image], scores[image, order], atol=1e-6, rtol=0)
+
+
+def test_the_best_boxes_are_over_queries_and_classes_and_stay_within_the_image():
+    logits = torch.tensor([[[0.0, 2.0], [3.0, -1.0], [1.0, 0.5]]])
+    boxes = torch.tensor([[[0.5, 0.5, 0.2, 0.4], [0.1, 0.5, 0.4, 0.2], [0.9, 0.9, 0.4, 0.4]]])
+    scores, labels, corners = best(logits, boxes, 4)
+    assert labels.tolist() == [[0, 1, 0, 1]]
+    assert scores[0].tolist() == pytest.approx([1 / (1 + math.exp(-value)) for value in (3.0, 2.0, 1.0, 0.5)])
+    expected = [[0.0, 0.4, 0.3, 0.6], [0.4, 0.3, 0.6, 0.7], [0.7, 0.7, 1.0, 1.0], [0.7, 0.7, 1.0, 1.0]]
+    torch.testing.assert_close(corners[0], torch.tensor(expected))
+    assert best(logits, boxes, 100)[0].shape == (1, 6)

@@ -23,15 +23,17 @@ def train(
     """Train some stages, each from the state of the one before; what each wrote."""
     written: list[paths.StageFiles] = []
     for name in stages:
-        pretrain(slice_, name, stores, Machine(), 0, folder)
+        pretrain(slice_, name, stores, Machine(), 0, folder, folder / "work")
         written.append(paths.stage(folder, name))
     return written
 
 
 @pytest.fixture(scope="session")
 def pass_by_pass(_tiny, stores, tmp_path_factory):
-    """States, histories and snapshots of two cycles, a stage a pass."""
+    """States, histories and snapshots of two cycles, a stage a pass, none removed."""
     folder = tmp_path_factory.mktemp("pass-by-pass")
     slice_ = train_slice(Params.model_validate(changed(_tiny, {"pretrain__stage": "pass"})), "foundation_x")
-    train(slice_, stores, folder, [stage.name for stage in slice_.stages(2)])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("fxcore.training.pretrain.prune", lambda *_: None)
+        train(slice_, stores, folder, [stage.name for stage in slice_.stages(2)])
     return folder

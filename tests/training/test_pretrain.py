@@ -13,7 +13,7 @@ from fxcore.passes import Mode, Task
 from fxcore.slices.make import train_slice
 from fxcore.training import locking
 from fxcore.training.loop import Trainer
-from fxcore.training.pretrain import stage_of
+from fxcore.training.pretrain import stages_to
 from fxcore.training.state import load
 from tests.training.conftest import train
 
@@ -142,6 +142,20 @@ def test_localization_gradients_are_clipped_and_the_norm_before_is_recorded(stor
     assert float(norm) == pytest.approx(0.1, rel=1e-3)
 
 
+def test_a_stage_removes_what_no_later_stage_needs(stores, tiny, tmp_path):
+    every = {"pretrain__stage": "dataset", "runs__foundation_x__train__keep_every": 2}
+    slice_ = train_slice(tiny(**every), "foundation_x")
+    names = ["cycle_1", "cycle_2", "cycle_3", "cycle_4"]
+    left = []
+    for name in names:
+        train(slice_, stores, tmp_path, [name])
+        left.append({path.stem for path in tmp_path.glob("*.safetensors")})
+        assert {path.stem for path in (tmp_path / "optimizer").iterdir()} == {name}
+    assert left == [{"cycle_1"}, {"cycle_2"}, {"cycle_2", "cycle_3"}, {"cycle_2", "cycle_4"}]
+    for kind in ("snapshots", "history"):
+        assert {path.stem for path in (tmp_path / kind).iterdir()} == set(names)
+
+
 def _files(folder):
     return {path for path in folder.rglob("*") if path.is_file()}
 
@@ -182,10 +196,9 @@ def test_a_stage_refuses_a_state_trained_with_other_parameters(stores, tiny, tmp
 )
 def test_a_stage_by_its_name(tiny, stage, together, name, number, passes):
     params = tiny(pretrain__stage=stage, runs__foundation_x__train__stage_cycles=together)
-    found, before = stage_of(train_slice(params, "foundation_x"), name)
+    *earlier, found = stages_to(train_slice(params, "foundation_x"), name)
     assert (found.name, found.number) == (name, number)
-    assert (before is None) == (number == 1)
-    assert before is None or before.passes[-1].index == passes[0] - 1
+    assert [one.index for stage in earlier for one in stage.passes] == list(range(passes[0]))
     assert [one.index for one in found.passes] == passes
 
 
@@ -194,14 +207,14 @@ def test_a_name_of_no_stage_is_said(tiny, name):
     slice_ = train_slice(tiny(pretrain__stage="pass"), "foundation_x")
     expected = f"--stage {name}: foundation_x has no such stage; its first is cycle_0-01"
     with pytest.raises(InputError) as caught:
-        stage_of(slice_, name)
+        stages_to(slice_, name)
     assert str(caught.value) == expected
 
 
 def test_stages_of_several_cycles_are_named_rightly_where_one_is_unknown(tiny):
     params = tiny(pretrain__stage="cycle", runs__foundation_x__train__stage_cycles=2)
     with pytest.raises(InputError, match="its first is cycle_2"):
-        stage_of(train_slice(params, "foundation_x"), "cycle_1")
+        stages_to(train_slice(params, "foundation_x"), "cycle_1")
 
 
 def test_a_loss_that_is_no_number_stops_at_once_and_is_placed(stores, tiny):
@@ -212,3 +225,60 @@ def test_a_loss_that_is_no_number_stops_at_once_and_is_placed(stores, tiny):
         FloatingPointError, match=r"c001-example_a-classification-release, update 1: the loss is nan; images at rows \["
     ):
         list(trainer.run(slice_.passes(1)[0]))
+
+
+def _still(tiny, stores, micro, **changes):
+    """A trainer without chance in its network: no drop path, no dropout."""
+    arguments = tiny().model.backbone.arguments | {"drop_path_rate": 0.0}
+    changes = {"model__backbone__arguments": arguments, "model__segmentation__dropout": 0.0} | changes
+    return _trainer(tiny, stores, pretrain__micro_batch=micro, **changes)
+
+
+def _updated(tiny, stores, micro, task, mode, **changes):
+    """Gradients and numbers of one update in micro-batches of some size."""
+    slice_, trainer = _still(tiny, stores, micro, **changes)
+    one = next(one for one in slice_.passes(1) if (one.task, one.mode) == (task, mode))
+    torch.manual_seed(3)
+    with torch.no_grad():  # a teacher apart from the student, and box heads that do not end in zeros
+        for parameter in (*trainer.student.parameters(), *trainer.teacher.model.parameters()):
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    parameters = locking.apply(trainer.student, one)
+    batch = next(iter(trainer.batches(one)))
+    torch.manual_seed(5)
+    numbers = trainer._update(one, batch, parameters)
+    return numbers, {name: p.grad for name, p in trainer.student.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("micro", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("task", "mode"),
+    [
+        (Task.CLASSIFICATION, Mode.RELEASE),
+        (Task.LOCALIZATION, Mode.LOCK),
+        (Task.LOCALIZATION, Mode.RELEASE),
+        (Task.SEGMENTATION, Mode.LOCK),  # what is frozen normalises by running statistics
+    ],
+)
+def test_micro_batches_add_up_to_the_batch(tiny, stores, task, mode, micro):
+    whole, expected = _updated(tiny, stores, None, task, mode)
+    parts, found = _updated(tiny, stores, micro, task, mode)
+    assert parts == pytest.approx(whole, rel=1e-4, abs=1e-6)
+    assert set(found) == set(expected)
+    scale = max(float(value.abs().max()) for value in expected.values())
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=2e-5 * scale, rtol=1e-3, msg=name)
+
+
+def test_half_precision_scales_the_loss_and_the_scale_is_part_of_the_state(tiny, stores, tmp_path):
+    changes = {"pretrain__precision": "fp16"}
+    slice_, trainer = _trainer(tiny, stores, **changes)
+    first = slice_.passes(1)[0]
+    rows = list(trainer.run(first))
+    _, exact = _trainer(tiny, stores)
+    assert rows[0]["loss"] == pytest.approx(next(iter(exact.run(first)))["loss"], rel=0.02)
+    trainer.scaler.update(1234.0)
+    trainer.state("cycle_0-01").save(tmp_path / "w.safetensors", tmp_path / "o.safetensors")
+    _, again = _trainer(tiny, stores, **changes)
+    again.restore(load(tmp_path / "w.safetensors", tmp_path / "o.safetensors"))
+    assert again.scaler.get_scale() == 1234.0
+    assert exact.state("cycle_0-01").scaler == {}

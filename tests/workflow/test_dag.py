@@ -104,6 +104,33 @@ def test_the_summary_agrees_with_table_3(experiment):
     assert validation["run"].value_counts().to_dict() == {"foundation_x": 2 * 2 * 3, "example_a_localization": 1}
 
 
+def test_the_released_weights_are_one_teacher_with_a_card_of_what_it_reached(experiment):
+    import torch
+
+    from fxcore.models.weights.artifact import read
+    from fxcore.training.state import load
+
+    made = read(experiment.results / "weights/foundation_x.safetensors")
+    candidates = json.loads((experiment.results / "predictions/foundation_x.json").read_text())["candidates"]
+    teachers = pd.DataFrame([one for one in candidates if one["branch"] == "teacher"])
+    cycle = made.card.origin["cycle"]
+    means = teachers.groupby("cycle")["value"].mean()
+    assert means[cycle] == means.max()
+    expected = load(experiment.results / f"kept/foundation_x/cycle_{cycle}.safetensors").part("teacher")
+    assert all(torch.equal(value, expected[name]) for name, value in made.model.state_dict().items())
+    card = made.card.data["example_a"]
+    assert card.classes == {
+        "classification": ("Cardiomegaly", "Lung Opacity"),
+        "localization": ("Right Lung", "Left Lung"),
+        "segmentation": ("Lungs", "Heart"),
+    }
+    for one in teachers[teachers["cycle"] == cycle].itertuples():
+        assert card.validation[one.task].value == pytest.approx(one.value)
+    page = (experiment.results / "weights/foundation_x.md").read_text()
+    assert made.sha256 in page
+    assert "Example A, phantoms" in page
+
+
 def test_every_artifact_says_what_made_it(experiment):
     from safetensors import safe_open
 
@@ -117,19 +144,8 @@ def test_every_artifact_says_what_made_it(experiment):
 
 
 def test_every_rule_leaves_a_log_under_its_own_name(experiment):
-    rules = {
-        "phantom",
-        "normalize",
-        "visits",
-        "pretrain",
-        "keep",
-        "score",
-        "evaluate",
-        "summary",
-        "table",
-        "figure",
-        "index",
-    }
+    rules = {"phantom", "normalize", "visits", "pretrain", "keep", "score", "evaluate", "summary"}
+    rules |= {"table", "figure", "index", "release"}
     assert {path.name for path in (experiment.results / "logs").iterdir()} == rules
     log = (experiment.results / "logs/pretrain/foundation_x/cycle_1.log").read_text()
     assert "11 of 11 updates" in log
@@ -154,6 +170,7 @@ def test_reordering_and_respelling_parameters_changes_nothing(experiment):
 FIGURES = {"figure": 4, "index": 1}
 REPORT = {"table": 3} | FIGURES
 SUMMARY = {"summary": 1}
+RELEASE = {"release": 1}
 TRAINING = {"pretrain": 3, "keep": 2, "score": 2, "evaluate": 2}
 """Of the joint run's two stages and the baseline's one."""
 
@@ -163,23 +180,23 @@ TRAINING = {"pretrain": 3, "keep": 2, "score": 2, "evaluate": 2}
     [
         ({"report__panels": 3}, FIGURES),
         ({"evaluate__resamples": 30}, {"evaluate": 2} | SUMMARY | REPORT),
-        ({"evaluate__detections": 50}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT),
-        ({"evaluate__every": 2}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT),
+        ({"evaluate__detections": 50}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT | RELEASE),
+        ({"evaluate__every": 2}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT | RELEASE),
         (
             {"runs__example_a_localization__train__override": {"weight_decay": 0.5}},
             {"pretrain": 1, "keep": 1, "score": 1, "evaluate": 1} | SUMMARY | REPORT,
         ),
-        ({"pretrain__batch_size": 3}, TRAINING | SUMMARY | REPORT),
+        ({"pretrain__batch_size": 3}, TRAINING | SUMMARY | REPORT | RELEASE),
         (
             {"runs__foundation_x__train__cycles": 3},
-            {"pretrain": 1, "keep": 1, "score": 1, "evaluate": 1} | SUMMARY | REPORT,
+            {"pretrain": 1, "keep": 1, "score": 1, "evaluate": 1} | SUMMARY | REPORT | RELEASE,
         ),
-        ({"report__titles": {"example_a": "Other"}}, REPORT),
+        ({"report__titles": {"example_a": "Other"}}, REPORT | RELEASE),
         (
             {"datasets__example_a__classification__uncertain": "u_ones"},
-            {"phantom": 1, "normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT,
+            {"phantom": 1, "normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT | RELEASE,
         ),
-        ({"store_size": 80}, {"normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT),
+        ({"store_size": 80}, {"normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT | RELEASE),
     ],
     ids=lambda value: next(iter(value)) if len(value) == 1 else "",
 )

@@ -87,7 +87,7 @@ def stage_of(command: str) -> str:
     """The DVC stage that a job belongs to."""
     rule, *of = command.split()
     stage = {"normalize": "data", "phantom": "data", "keep": "pretrain", "summary": "evaluate"}.get(rule, rule)
-    if stage in ("table", "figure", "index"):
+    if stage in ("table", "figure", "index", "release"):
         return "report"
     return stage if stage == "evaluate" else f"{stage}@{of[0]}"
 

@@ -146,6 +146,13 @@ def test_a_stage_that_the_run_does_not_have_is_said():
         Plan.load(str(TINY)).previous_state(Wildcards("foundation_x", "cycle_3"))
 
 
+def test_every_nth_cycle_and_the_last_are_kept(tiny):
+    changes = {f"runs__foundation_x__train__{name}": value for name, value in (("cycles", 4), ("keep_every", 3))}
+    plan = Plan(tiny(**changes), Machine())
+    weights = [path for path in plan.worth_keeping(Wildcards("foundation_x")) if path.count("/") == 3]
+    assert weights == [f"{CHECKPOINTS}/cycle_3.safetensors", f"{CHECKPOINTS}/cycle_4.safetensors"]
+
+
 def test_of_stages_within_a_cycle_no_weights_are_kept(tiny):
     plan = Plan(tiny(pretrain__stage="pass"), Machine())
     inside = [f"cycle_{cycle}-0{stage}" for cycle in (0, 1) for stage in (1, 2, 3, 4)]

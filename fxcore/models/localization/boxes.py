@@ -39,6 +39,23 @@ def inverse_sigmoid(probability: Tensor, eps: float = 1e-3) -> Tensor:
     return torch.log(clamped.clamp(min=eps) / (1 - clamped).clamp(min=eps))
 
 
+def best(logits: Tensor, boxes: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The highest scores over queries and classes of each image (DINO's post-processing; no suppression).
+
+    Args:
+        logits: (B, queries, classes).
+        boxes: (B, queries, 4), cxcywh in 0..1.
+        most: how many to keep an image.
+
+    Returns:
+        Scores in 0..1 and class indices (B, n), and corner boxes (B, n, 4) within 0..1; the highest score first.
+    """
+    classes = logits.shape[-1]
+    scores, index = logits.float().sigmoid().flatten(1).topk(min(most, logits[0].numel()), dim=1)
+    corners = to_corners(boxes.float()).clamp(0, 1).gather(1, (index // classes)[..., None].expand(-1, -1, 4))
+    return scores, index % classes, corners
+
+
 class MLP(nn.Sequential):
     """Linear layers of `sizes` with ReLU between them."""
 

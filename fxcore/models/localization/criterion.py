@@ -11,7 +11,7 @@ from torch.nn import functional
 from fxcore.data.targets import Target
 from fxcore.models.localization.boxes import generalized_iou, to_corners
 from fxcore.models.localization.decoder import Decoded, Proposals
-from fxcore.models.localization.denoising import Denoised, pad
+from fxcore.models.localization.denoising import Noise, pad
 from fxcore.models.localization.matcher import match
 from fxcore.params.training import LocalizationLoss
 
@@ -43,34 +43,35 @@ def matched_terms(logits: Tensor, boxes: Tensor, targets: Sequence[Target], how:
     )
 
 
-def denoising_terms(
-    logits: Tensor, boxes: Tensor, denoised: Denoised, targets: Sequence[Target], how: LocalizationLoss
-) -> Tensor:
+def denoising_terms(logits: Tensor, boxes: Tensor, noise: Noise, how: LocalizationLoss) -> Tensor:
     """Class, L1 and GIoU sums of the noisy queries over all layers, a group: (layers, B, n, …) → (3,).
 
     Positives are held against the box they were made from, negatives against background; padding counts for nothing.
     """
-    labels, theirs, _ = pad(targets)
-    origin = denoised.target.clamp(min=0)
-    real = denoised.target >= 0
-    restore = real & denoised.positive
-    label = labels.gather(1, origin)
-    truth = functional.one_hot(label, logits.shape[-1]).to(logits.dtype) * restore[..., None]
+    real = noise.target >= 0
+    restore = real & noise.positive
+    truth = functional.one_hot(noise.true_labels, logits.shape[-1]).to(logits.dtype) * restore[..., None]
     classes = focal(logits, truth.expand_as(logits), how.focal_alpha, how.focal_gamma) * real[..., None]
-    l1, giou = box_terms(boxes, theirs.gather(1, origin[..., None].expand(-1, -1, 4)))
-    return torch.stack([classes.sum(), (l1 * restore).sum(), (giou * restore).sum()]) / denoised.groups
+    l1, giou = box_terms(boxes, noise.true_boxes)
+    return torch.stack([classes.sum(), (l1 * restore).sum(), (giou * restore).sum()]) / noise.groups
 
 
 def localization_loss(
-    proposals: Proposals, decoded: Decoded, denoised: Denoised | None, targets: Sequence[Target], how: LocalizationLoss
+    proposals: Proposals,
+    decoded: Decoded,
+    noise: Noise | None,
+    targets: Sequence[Target],
+    how: LocalizationLoss,
+    whole: int | None = None,
 ) -> dict[str, Tensor]:
     """Weighted terms, to be summed: `class`, `l1`, `giou` of the last layer, `auxiliary`, `proposals`, `denoising`.
 
-    Each is a sum over queries divided by the number of ground-truth boxes in the batch (at least one).
+    Each is a sum over queries divided by the number of ground-truth boxes in the batch (at least one); `whole` is that number
+    where these images are a part of the batch.
     """
-    noisy = 0 if denoised is None else len(denoised.positive)
+    noisy = 0 if noise is None else len(noise.positive)
     weights = torch.tensor([how.weight_class, how.weight_l1, how.weight_giou], device=decoded.boxes.device)
-    boxes = max(1, sum(len(one.labels) for one in targets))
+    boxes = max(1, sum(len(one.labels) for one in targets) if whole is None else whole)
     logits = torch.cat([proposals.logits[None], decoded.logits[:, :, noisy:]]).float()
     terms = (
         matched_terms(logits, torch.cat([proposals.boxes[None], decoded.boxes[:, :, noisy:]]), targets, how)
@@ -82,9 +83,7 @@ def localization_loss(
         "auxiliary": terms[1:-1].sum(),
         "proposals": how.weight_proposals * terms[0].sum(),
     }
-    if denoised is not None:
-        restored = denoising_terms(
-            decoded.logits[:, :, :noisy].float(), decoded.boxes[:, :, :noisy], denoised, targets, how
-        )
+    if noise is not None:
+        restored = denoising_terms(decoded.logits[:, :, :noisy].float(), decoded.boxes[:, :, :noisy], noise, how)
         losses["denoising"] = (restored * weights).sum() / boxes
     return losses

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fxcore.errors import InputError
 from fxcore.models.localization.boxes import MLP, box_head, inverse_sigmoid
 from fxcore.models.localization.deformable_attention import DeformableAttention, Shapes
-from fxcore.models.localization.denoising import Denoised
+from fxcore.models.localization.denoising import Noise
 from fxcore.models.localization.encoder import Memory, sine
 from fxcore.params.model import Localization
 
@@ -150,21 +150,23 @@ class Decoder(nn.Module):
         self,
         memory: Memory,
         proposals: Proposals,
-        content: Tensor,
         head: LocalizationHead,
-        denoised: Denoised | None = None,
+        queries: Queries,
+        noise: Noise | None = None,
     ) -> Decoded:
         """Refine the proposals, and denoise the noisy queries that come first, layer by layer.
 
         Each layer's reference is detached, while its prediction sees the one before it undetached ("look forward twice").
         """
+        content = queries.content if head.content is None else head.content
+        assert content is not None
         query = content.expand(len(memory.tokens), -1, -1)
         reference = proposals.boxes.detach()
         mask = None
-        if denoised is not None:
-            query = torch.cat([denoised.content, query], dim=1)
-            reference = torch.cat([denoised.boxes, reference], dim=1)
-            mask = denoised.mask(self.queries)
+        if noise is not None:
+            query = torch.cat([queries.labels(noise.labels), query], dim=1)
+            reference = torch.cat([noise.boxes, reference], dim=1)
+            mask = noise.mask(self.queries)
         entering = reference
         states: list[Tensor] = []
         boxes: list[Tensor] = []

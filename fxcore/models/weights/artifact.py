@@ -57,6 +57,8 @@ class Card(Block):
     """Terms of the weights."""
     model: Model
     """Sizes of the network."""
+    store_size: int | None = None
+    """Side of the square that training images were reduced to before `model.image_size`; None: straight to it."""
     data: dict[str, Data]
     """What it has heads for, by dataset."""
 

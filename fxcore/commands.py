@@ -1,0 +1,222 @@
+"""What each sub-command does. Libraries are imported by the one that needs them, so that `fxcore --help` and `fxcore plan` are quick."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from fxcore import machine, paths
+from fxcore.machine import Machine
+from fxcore.params import experiment
+from fxcore.params.experiment import Params
+from fxcore.plan import FIGURES, TABLES
+from fxcore.slices import make
+from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
+from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
+from fxcore.slices.make import Slice
+from fxcore.slices.report import FigureSlice, TableSlice
+from fxcore.slices.train import KeepSlice, TrainSlice
+
+Arguments = argparse.Namespace
+
+
+def _slice(arguments: Arguments, kind: type[Slice], of: Callable[[Params], Slice]) -> Slice:
+    """The job's slice: the JSON a rule gives, or the part of a parameter file."""
+    text: str = arguments.params
+    return make.parse(kind, text) if text.lstrip().startswith("{") else of(experiment.load(Path(text)))
+
+
+def _machine(arguments: Arguments) -> Machine:
+    """This machine, with the threads that Snakemake granted."""
+    here = machine.load()
+    threads = getattr(arguments, "threads", None) or here.threads
+    return here.model_copy(update={"threads": threads, "workers": min(here.workers, threads - 1)})
+
+
+def plan(arguments: Arguments) -> None:
+    """Print runs, stages and passes with their estimated work."""
+    from fxcore import outline
+
+    sys.stdout.write(outline.describe(experiment.load(Path(arguments.params)), arguments.run))
+
+
+def reference(arguments: Arguments) -> None:
+    """Write the generated reference pages, and the source files that the stages of `dvc.yaml` depend on."""
+    from fxcore import cli
+    from fxcore import reference as pages
+
+    pages.write(Path(arguments.out), cli.parser())
+    pages.renew_sources(Path(arguments.pipeline))
+
+
+def certify(arguments: Arguments) -> None:
+    """Tell Snakemake that what DVC has verified or restored is up to date; for the commands of `dvc.yaml`."""
+    from fxcore import versioning
+
+    versioning.certify(arguments.phase, arguments.targets)
+
+
+def record(arguments: Arguments) -> None:
+    """Record a complete run with DVC; Snakemake does it after every complete run."""
+    from fxcore import versioning
+
+    sys.stderr.write(f"{versioning.record(arguments.params, arguments.targets)}\n")
+
+
+def sync(_: Arguments) -> None:
+    """Bring back the recorded results with DVC and make Snakemake accept them."""
+    from fxcore import versioning
+
+    sys.stderr.write(f"{versioning.sync()}\n")
+
+
+def phantom(arguments: Arguments) -> None:
+    """Draw a phantom dataset in its native format."""
+    from fxcore.phantom.phantom import write
+
+    slice_ = _slice(arguments, PhantomSlice, lambda params: make.phantom_slice(params, arguments.dataset))
+    write(slice_, paths.phantom(arguments.results, slice_.key))
+
+
+def normalize(arguments: Arguments) -> None:
+    """Make a dataset's store from its native files."""
+    from fxcore.data.normalize import normalize as run
+
+    slice_ = _slice(arguments, StoreSlice, lambda params: make.store_slice(params, arguments.dataset))
+    here = _machine(arguments)
+    is_phantom = slice_.dataset.source == "phantom"
+    native = (
+        paths.phantom(arguments.results, slice_.key) if is_phantom else here.folder(slice_.key, slice_.dataset.folder)
+    )
+    run(slice_, native, paths.store(arguments.results, slice_.key, slice_.store_size), here.threads)
+
+
+def visits(arguments: Arguments) -> None:
+    """List what the stores that a run trains on hold."""
+    from fxcore.data.store import open_stores
+    from fxcore.data.visits import visits as run
+
+    slice_ = _slice(arguments, VisitsSlice, lambda params: make.visits_slice(params, arguments.run))
+    stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
+    run(slice_, stores, paths.visits(arguments.results, slice_.run))
+
+
+def pretrain(arguments: Arguments) -> None:
+    """Train one stage of a run."""
+    from fxcore.data.store import open_stores
+    from fxcore.training.pretrain import pretrain as run
+
+    slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
+    stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
+    folders = (at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.work))
+    run(slice_, arguments.stage, stores, _machine(arguments), arguments.gpus, *folders)
+
+
+def keep(arguments: Arguments) -> None:
+    """Keep what matters of a run's checkpoints."""
+    from fxcore.training.keep import keep as run
+
+    slice_ = _slice(arguments, KeepSlice, lambda params: make.keep_slice(params, arguments.run))
+    run(slice_, *(at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.kept)))
+
+
+def score(arguments: Arguments) -> None:
+    """Choose among a run's cycles on validation and predict the test set."""
+    from fxcore.data.store import open_stores
+    from fxcore.evaluation.score import score as run
+
+    slice_ = _slice(arguments, ScoreSlice, lambda params: make.score_slice(params, arguments.run))
+    stores = partial(open_stores, arguments.results, size=slice_.store_size)
+    kept, predictions, choice = (
+        at(arguments.results, slice_.run) for at in (paths.kept, paths.predictions, paths.choice)
+    )
+    run(slice_, kept, stores, _machine(arguments), arguments.gpus, predictions, choice)
+
+
+def evaluate(arguments: Arguments) -> None:
+    """Compute a run's test metrics from its predictions."""
+    from fxcore.data.store import open_stores
+    from fxcore.evaluation.evaluate import evaluate as run
+
+    slice_ = _slice(arguments, EvaluateSlice, lambda params: make.evaluate_slice(params, arguments.run))
+    stores = partial(open_stores, arguments.results, size=slice_.store_size)
+    predictions, choice, metrics = (
+        at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice, paths.metrics)
+    )
+    run(slice_, predictions, choice, stores, metrics)
+
+
+def release(arguments: Arguments) -> None:
+    """Write a run's weights as one file with a card."""
+    from fxcore.data.store import open_stores
+    from fxcore.evaluation.release import release as run
+
+    slice_ = _slice(arguments, ReleaseSlice, lambda params: make.release_slice(params, arguments.run))
+    stores = partial(open_stores, arguments.results, size=slice_.store_size)
+    kept, choice, output = (at(arguments.results, slice_.run) for at in (paths.kept, paths.choice, paths.weights))
+    run(slice_, kept, choice, stores, output)
+
+
+def summary(arguments: Arguments) -> None:
+    """Gather the headline metrics of all runs."""
+    from fxcore.evaluation.summary import summary as gather
+
+    metrics, choices = (
+        {run: at(arguments.results, run) for run in arguments.runs} for at in (paths.metrics, paths.choice)
+    )
+    gather(metrics, choices, paths.summary(arguments.results), paths.validation(arguments.results))
+
+
+def table(arguments: Arguments) -> None:
+    """Write one table."""
+    from fxcore.report import render
+    from fxcore.report.results import Results
+    from fxcore.report.table import TABLES
+
+    slice_ = _slice(arguments, TableSlice, make.table_slice)
+    made = TABLES[arguments.table](Results(arguments.results, slice_))
+    render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in ("csv", "md", "tex")))
+
+
+def figure(arguments: Arguments) -> None:
+    """Write one figure."""
+    from fxcore.report.figure import FIGURES, write
+    from fxcore.report.results import Results
+
+    slice_ = _slice(arguments, FigureSlice, make.figure_slice)
+    made = FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
+    write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in ("png", "pdf")))
+
+
+def index(arguments: Arguments) -> None:
+    """Write the page that shows every table and figure."""
+    from fxcore.report.index import index as write
+
+    write(arguments.results, TABLES, FIGURES)
+
+
+def import_weights(arguments: Arguments) -> None:
+    """Turn released weights of others into a weights file of ours, and report every tensor."""
+    from fxcore.models.weights import importing
+
+    options = {name: getattr(arguments, name) for name in importing.DEFAULTS if getattr(arguments, name) is not None}
+    source, output = arguments.source, arguments.output
+    sys.stdout.write(importing.import_weights(arguments.kind, source, output, arguments.branch, options))
+
+
+def predict(arguments: Arguments) -> None:
+    """Say what a network sees on image files: probabilities, boxes and masks of all its heads."""
+    from fxcore.predict.predict import Options
+    from fxcore.predict.predict import predict as run
+    from fxcore.training import runtime
+
+    here = machine.load()
+    gpus = min(1, machine.gpus())
+    how = Options(arguments.detections, arguments.threshold, arguments.batch)
+    with runtime.lease(gpus):
+        device = runtime.device(here, gpus)
+        said = run(arguments.images, arguments.weights, arguments.datasets, arguments.out, device, how)
+    sys.stdout.write(f"{said}\n")
