@@ -3,16 +3,29 @@
 import runpy
 import sys
 
-from tests.conftest import PROJECT
+import pytest
+
+from tests.conftest import PROJECT, TINY
 
 
-def test_the_store_benchmark_prints_both_rates_and_their_ratio(monkeypatch, capsys):
-    made = runpy.run_path(str(PROJECT / "benchmarks/store.py"))
-    small = {"IMAGES": 3, "SIDE": 128, "STORE": 64, "REPEATS": 1}
-    monkeypatch.setattr(sys, "argv", ["store.py"])
-    for name, value in small.items():
-        monkeypatch.setitem(made["main"].__globals__, name, value)
-    made["main"]()
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A benchmark's names, its constants changed."""
+
+    def read(name, **small):
+        made = runpy.run_path(str(PROJECT / "benchmarks" / name))
+        names = made["main"].__globals__
+        monkeypatch.setattr(sys, "argv", [name])
+        for constant, value in small.items():
+            assert constant in made
+            monkeypatch.setitem(names, constant, value)
+        return names
+
+    return read
+
+
+def test_the_store_benchmark_prints_both_rates_and_their_ratio(benchmark, capsys):
+    benchmark("store.py", IMAGES=3, SIDE=128, STORE=64, REPEATS=1)["main"]()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "decode PNG 128 x 128 (Pillow)",
@@ -20,3 +33,25 @@ def test_the_store_benchmark_prints_both_rates_and_their_ratio(monkeypatch, caps
         "ratio",
     ]
     assert all(float(line.split(":")[1].split()[0].replace(",", "")) > 0 for line in lines)
+
+
+def test_the_model_benchmark_prints_ratios_and_distances_to_floors(benchmark, monkeypatch, capsys):
+    tiny = {"PRESET": str(TINY), "DATASET": "example_a", "BATCH": 2, "SIDES": (64,), "ROUNDS": 1, "REPEATS": 1}
+    names = benchmark("model.py", **tiny, FAR=2**20, NEAR=2**12, SQUARE=64)
+    names["report_peak"]("alone")
+    assert int(capsys.readouterr().out) >= 0
+    # A process takes five seconds to import torch: one is measured in place of both.
+    found = names["peak"]("update")
+    monkeypatch.setitem(names, "peak", lambda _: found)
+    names["main"]()
+    ratios, floors = (table.splitlines() for table in capsys.readouterr().out.split("\n\n"))
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (*ratios[2:], *floors[2:])]
+    assert [one[0] for one in cells] == [
+        *("release update", "release update", "lock update", "release update", "the teacher's step", "peak memory"),
+        *("deformable attention, encoder at 64 pixels", "deformable attention, decoder at 64 pixels"),
+        *("release update", "backbone forward", "the teacher's step", "deformable attention, encoder at 64 pixels"),
+    ]
+    for *_, ours, theirs, ratio, _ in cells[:8]:
+        assert float(ratio) == pytest.approx(float(ours.split()[0]) / float(theirs.split()[0]), rel=0.02, abs=0.001)
+    for *_, least, takes, times in cells[8:]:
+        assert float(times) == pytest.approx(float(takes.split()[0]) / float(least.split()[0]), rel=0.02, abs=0.1)

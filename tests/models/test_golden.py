@@ -13,7 +13,9 @@ from fxcore.data.targets import Target
 from fxcore.models.localization.criterion import localization_loss
 from fxcore.models.localization.deformable_attention import deformable_attention
 from fxcore.models.weights import import_foundation_x
+from fxcore.models.weights.artifact import read
 from fxcore.models.weights.foundation_x import CLASSIFICATION, LOCALIZATION, SEGMENTATION
+from fxcore.models.weights.importing import import_weights
 from fxcore.params.training import LocalizationLoss
 from fxcore.passes import Task
 
@@ -136,3 +138,17 @@ def test_all_heads_at_once_say_what_each_says_alone(golden, network):
             _equal(found[LOCALIZATION[k], Task.LOCALIZATION].boxes, recorded[f"loc.{k}.pred_boxes"], 1e-6)
         for k in (2, 4, 5):
             _equal(found[SEGMENTATION[k], Task.SEGMENTATION].logits, recorded[f"seg.logits.{k}"])
+
+
+def test_the_import_accounts_for_every_tensor(golden, tmp_path):
+    folder, _, _ = golden
+    names = set(torch.load(folder / CHECKPOINT, weights_only=True)["teacher_model"])
+    lines = import_weights("foundation-x", folder / CHECKPOINT, tmp_path / "out.safetensors", None, {}).splitlines()
+    words = [line.split() for line in lines[:-1]]
+    assert {word[1].rstrip(":") for word in words} == names
+    assert len(words) == len(names)
+    assert {word[0] for word in words} == {"loaded", "skipped"}
+    with torch.no_grad():
+        images = torch.randn(1, 3, 224, 224)
+        again, network = read(tmp_path / "out.safetensors").model, import_foundation_x(folder / CHECKPOINT)
+        assert torch.equal(again.classify(images, "nih14").logits, network.classify(images, "nih14").logits)

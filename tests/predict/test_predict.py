@@ -171,3 +171,18 @@ def test_unknown_heads_and_weights_without_heads_are_said(folder, weights, tmp_p
     with pytest.raises(InputError, match=r"part\.safetensors: is a part of a network without heads"):
         _predict([folder], tmp_path / "part.safetensors", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_real_radiographs_as_jpeg_and_dicom(shared, weights, tmp_path):
+    native = shared("cxr-real")
+    pictures = sorted((native / "images").iterdir())[:2]
+    _predict([*pictures, native / "native/dicom/RG1_J2KI.dcm"], weights, tmp_path, threshold=0.9)
+    found = {one["image"]: one for one in (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))}
+    assert len(found) == 3
+    assert (found["RG1_J2KI.dcm"]["width"], found["RG1_J2KI.dcm"]["height"]) == (
+        1841,
+        1955,
+    )  # columns and rows of its header
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert (found[path.name]["width"], found[path.name]["height"]) == picture.size
