@@ -74,6 +74,13 @@ class Plan:
                             f"datasets.{key}: no file {path}; put it there, correct the file names or the folder of datasets.{key},"
                             " or say where native data lie with FXCORE_NATIVE or local.yaml"
                         )
+        for run, one in plan.params.runs.items():
+            start = one.train.start
+            if start and not Path(start.file).is_file() and not (paths.kept(plan.results, run) / MANIFEST).exists():
+                raise InputError(
+                    f"runs.{run}.train.start: no file {start.file}; make it with fxcore import-weights, or copy it from the"
+                    " results/weights of a finished experiment"
+                )
         return plan
 
     @property
@@ -150,11 +157,14 @@ class Plan:
         return [str(self._store(key) / "manifest.json") for key in self.params.runs[wildcards.run].train.visits]
 
     def previous_state(self, wildcards: Wildcards) -> list[str]:
-        """For `pretrain`: the state a stage continues, weights and optimiser; the first continues none."""
+        """For `pretrain`: the state a stage continues, weights and optimiser; the first, what the run starts from."""
         names = [stage.name for stage in self.stages(wildcards.run)]
         if wildcards.stage not in names:
             raise InputError(f"runs.{wildcards.run} has no stage {wildcards.stage}; it has {', '.join(names)}")
+        start = self.params.runs[wildcards.run].train.start
         before = names[: names.index(wildcards.stage)][-1:]
+        if not before and start is not None:
+            return [start.file]
         found = [paths.stage(paths.checkpoints(self.results, wildcards.run), name) for name in before]
         return [str(path) for of in found for path in (of.weights, of.optimizer)]
 

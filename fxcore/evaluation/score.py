@@ -32,6 +32,7 @@ from fxcore.training import runtime
 from fxcore.training.keep import Kept
 from fxcore.training.loop import build
 from fxcore.training.snapshots import saved
+from fxcore.training.starting import start
 from fxcore.training.state import TrainState, load
 
 BRANCHES = ("student", "teacher")
@@ -95,6 +96,8 @@ class Scorer:
         model = build(self.trained, self.heads)
         if tensors is not None:
             model.load_state_dict(tensors)
+        elif self.trained.start is not None:
+            start(model, self.trained.start)
         return model.to(self.device).eval()
 
     def networks(self, wanted: Mapping[int, Path]) -> Iterator[tuple[int, str, FoundationX]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from fxcore.params.blocks import Block, Count, Name, Probability
+from fxcore.params.training import Start
 from fxcore.passes import Task, Visits
 
 
@@ -53,6 +54,8 @@ class Training(Block):
     """Cycles from one whose weights are kept to the next; validation chooses among those that are kept. The last always is."""
     snapshots: Snapshots | None = None
     """Snapshots of the teacher; null for none."""
+    start: Start | None = None
+    """Weights to start from; heads that they lack are drawn. Null draws all at random from `seed`."""
     override: dict[str, Any] = {}
     """Values that replace those of `pretrain` for this run."""
 

@@ -69,6 +69,15 @@ class LocalizationLoss(Block):
     """Factor of -GIoU in matching."""
 
 
+class Start(Block):
+    """Weights that a run starts from, in place of random ones."""
+
+    file: str
+    """A weights file: made by `fxcore import-weights`, or a run's of `results/weights/`, copied to where it stays."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Checksum of its tensors, as its card says; what is trained depends on the content, not on the name."""
+
+
 class Pretrain(Block):
     """How a run trains; a run may replace single values under `override`."""
 

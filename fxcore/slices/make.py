@@ -50,6 +50,7 @@ def train_slice(params: Params, run: str) -> TrainSlice:
         stage_cycles=train.stage_cycles,
         keep_every=train.keep_every,
         snapshots=snapshots,
+        start=train.start,
         model=params.model,
         pretrain=params.pretraining(run),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fxcore.params.blocks import Block
 from fxcore.params.model import Model
-from fxcore.params.training import Pretrain
+from fxcore.params.training import Pretrain, Start
 from fxcore.passes import Pass, Stage, Task, Visits, fraction, passes, stages
 
 
@@ -34,6 +34,7 @@ class TrainSlice(Block):
     stage_cycles: int
     keep_every: int
     snapshots: SnapshotsSlice | None
+    start: Start | None
     model: Model
     pretrain: Pretrain
 

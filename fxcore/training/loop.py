@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,8 +25,11 @@ from fxcore.slices.train import TrainSlice
 from fxcore.training import locking, runtime, schedule
 from fxcore.training.consistency import consistency
 from fxcore.training.objectives import Whole, task_loss
+from fxcore.training.starting import start
 from fxcore.training.state import TrainState, optimizer_tensors, restore_optimizer
 from fxcore.training.teacher import Teacher
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, float | int | str]
 
@@ -58,6 +62,16 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.how.precision == "fp16")
         self.passes = self.updates = self.within = 0
         self.seen = {name: {str(task): 0 for task in tasks} for name, tasks in slice_.visits}
+
+    def begin(self) -> None:
+        """Start from the weights that the run's parameters name, if they do; the teacher with the student.
+
+        Raises:
+            InputError: they are missing, or do not fit.
+        """
+        if self.slice.start is not None:
+            log.info("%s", start(self.student, self.slice.start))
+            self.teacher = None if self.slice.momentum is None else Teacher(self.student, self.slice.momentum)
 
     def restore(self, state: TrainState, within: int = 0) -> None:
         """Continue from a state of this run, after `within` updates of the pass that is under way.

@@ -91,7 +91,11 @@ def pretrain(
     with runtime.lease(gpus):
         device = runtime.device(machine, gpus)
         trainer = Trainer(slice_, stores, horizon, device, machine.workers)
-        began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage) if earlier else None
+        began = None
+        if earlier:
+            began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage)
+        else:
+            trainer.begin()
         snapshots = Snapshots(slice_)
         autosave = Autosave(work / f"{name}.safetensors", machine.autosave, began)
         rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots, autosave)

@@ -1,0 +1,115 @@
+"""Starting from weights that exist: heads that were there say what they said, new ones are drawn."""
+
+import pytest
+import torch
+import yaml
+
+from fxcore.errors import InputError
+from fxcore.machine import Machine
+from fxcore.models.foundation import FoundationX
+from fxcore.params.model import Model
+from fxcore.params.training import Start
+from fxcore.passes import Task
+from fxcore.plan import Plan
+from fxcore.slices.make import train_slice
+from fxcore.tensorfile import write
+from fxcore.training.loop import Trainer
+from fxcore.training.pretrain import pretrain
+from fxcore.training.starting import start
+from tests.conftest import TINY, changed
+from tests.models.test_foundation import HEADS, MODEL
+
+JOINED = HEADS | {"c": {Task.CLASSIFICATION: 4, Task.LOCALIZATION: 2, Task.SEGMENTATION: 1}}
+
+
+def _network(heads, seed, **changes):
+    return FoundationX(Model.model_validate(MODEL | changes), heads, seed).eval()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The weights file of a network with two datasets, and the network."""
+    network = _network(HEADS, 1)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    path = tmp_path_factory.mktemp("weights") / "finished.safetensors"
+    return Start(file=str(path), sha256=write(path, network.state_dict(), {})), network
+
+
+@pytest.mark.parametrize("decoder", ["own", "shared"])
+def test_at_the_moment_of_joining_every_other_head_gives_the_same_output(tmp_path, decoder):
+    localization = MODEL["localization"] | {"decoder": decoder}
+    before, after = _network(HEADS, 1, localization=localization), _network(JOINED, 2, localization=localization)
+    digest = write(tmp_path / "w.safetensors", before.state_dict(), {})
+    said = start(after, Start(file=str(tmp_path / "w.safetensors"), sha256=digest))
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        expected = {(name, task): one.logits for name, task, one in before.everything(images, list(HEADS))}
+        found = {(name, task): one.logits for name, task, one in after.everything(images, list(HEADS))}
+    assert set(found) == {(name, task) for name in HEADS for task in Task}
+    assert all(torch.equal(found[cell], expected[cell]) for cell in expected)
+    fresh = _network(JOINED, 2, localization=localization).state_dict()
+    new = {name: value for name, value in after.state_dict().items() if name not in before.state_dict()}
+    assert all(torch.equal(value, fresh[name]) for name, value in new.items())
+    own = "decoders.c, " if decoder == "own" else ""
+    assert said.endswith(f"drawn: classification_heads.c, {own}localization_heads.c, segmentation_heads.c")
+
+
+def test_heads_that_the_run_does_not_have_are_left(finished):
+    how, network = finished
+    alone = _network({"a": {Task.CLASSIFICATION: 2}}, 3)
+    assert "drawn: nothing" in start(alone, how)
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(alone.classify(images, "a").logits, network.classify(images, "a").logits)
+
+
+def test_another_content_under_the_name_is_refused(finished):
+    how, _ = finished
+    with pytest.raises(
+        InputError, match=rf"have the SHA-256 {how.sha256}; the run starts from {'0' * 64}; name the right"
+    ):
+        start(_network(HEADS, 1), how.model_copy(update={"sha256": "0" * 64}))
+
+
+def test_another_width_is_said_with_the_tensor(finished):
+    how, _ = finished
+    other = HEADS | {"a": {Task.CLASSIFICATION: 7}}
+    with pytest.raises(InputError, match=r"classification_heads\.a\.\w+ has shape \(2.*\); the run's network has \(7"):
+        start(_network(other, 1), how)
+
+
+def test_student_and_teacher_start_from_it_and_training_goes_on(stores, tiny, tmp_path):
+    trained = Trainer(train_slice(tiny(), "foundation_x"), stores, 40, torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in trained.student.parameters():
+            parameter.add_(0.01)
+    digest = write(tmp_path / "w.safetensors", trained.student.state_dict(), {})
+    block = {"file": str(tmp_path / "w.safetensors"), "sha256": digest}
+    slice_ = train_slice(tiny(runs__foundation_x__train__start=block, seed=9), "foundation_x")
+    trainer = Trainer(slice_, stores, 40, torch.device("cpu"))
+    trainer.begin()
+    for name, value in trained.student.state_dict().items():
+        assert torch.equal(trainer.student.state_dict()[name], value), name
+        assert torch.equal(trainer.teacher.model.state_dict()[name], value), name
+    pretrain(slice_, "cycle_1", stores, Machine(), 0, tmp_path / "run", tmp_path / "work")
+    (tmp_path / "w.safetensors").unlink()  # later stages do not need it
+    pretrain(slice_, "cycle_2", stores, Machine(), 0, tmp_path / "run", tmp_path / "work")
+
+
+def test_weights_that_are_not_there_are_said_before_any_job(tmp_path):
+    block = {"file": "nowhere.safetensors", "sha256": "0" * 64}
+    changes = {"results_root": str(tmp_path / "results"), "runs__foundation_x__train__start": block}
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(changed(yaml.safe_load(TINY.read_text()), changes)))
+    with pytest.raises(
+        InputError, match=r"runs\.foundation_x\.train\.start: no file nowhere\.safetensors; make it with"
+    ):
+        Plan.load(str(file))
+
+
+def test_a_checksum_that_is_none_is_said(tiny):
+    with pytest.raises(ValueError, match="sha256"):
+        tiny(runs__foundation_x__train__start={"file": "w.safetensors", "sha256": "abc"})
