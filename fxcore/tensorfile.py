@@ -18,12 +18,19 @@ from fxcore.files import atomic
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
-    """Write tensors and facts as one file, atomically, with the checksum it returns; equal content gives equal bytes."""
+    """Write tensors and facts as one file, atomically, with the checksum it returns; equal content gives equal bytes.
+
+    Raises:
+        InputError: the file cannot be written, for example because the disk is full; what was there before is still there.
+    """
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     digest = _digest(whole)
-    with atomic(path) as part:
-        # One entry: safetensors writes several in no fixed order.
-        save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": digest}, sort_keys=True)})
+    try:
+        with atomic(path) as part:
+            # One entry: safetensors writes several in no fixed order.
+            save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": digest}, sort_keys=True)})
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be written ({error}); make room or rights there, and start again") from error
     return digest
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from fxcore import paths
 from fxcore.data.store import Store
@@ -81,14 +84,14 @@ def pretrain(
     """Train the stage called `name` of a run whose stages leave their files in `folder`, and their autosaves in `work`.
 
     Raises:
-        InputError: what the stage before left is not what this stage continues.
+        InputError: what the stage before left is not what this stage continues, or another job trains the run.
     """
     runtime.prepare(machine)
     *earlier, stage = stages_to(slice_, name)
     images = counts(stores, slice_)
     size = slice_.pretrain.batch_size
     horizon = schedule.updates_of(slice_.passes(slice_.horizon_cycles), images, size)
-    with runtime.lease(gpus):
+    with _alone(slice_.run, work), runtime.lease(gpus):
         device = runtime.device(machine, gpus)
         trainer = Trainer(slice_, stores, horizon, device, machine.workers)
         began = None
@@ -106,6 +109,17 @@ def pretrain(
         write_history(files.history, rows)
     autosave.remove()
     prune(earlier, slice_.keep_every, folder)
+
+
+@contextmanager
+def _alone(run: str, work: Path) -> Iterator[None]:
+    work.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work.with_name(f"{work.name}.lock"))
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(f"{run}: another job is training it; wait for that one, or stop it") from error
 
 
 def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> str | None:

@@ -154,18 +154,20 @@ def test_only_what_needs_a_gradient_on_a_cpu_is_sampled(index, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(torch.nn.functional, "grid_sample", refuse)
     with torch.no_grad():
-        deformable_attention(*case)
+        assert not deformable_attention(*case).requires_grad
+    case[index] = case[index].detach()
+    assert not deformable_attention(*case).requires_grad
 
 
 def test_what_is_not_a_number_stays_in_its_query():
-    value, shapes, locations, weights = drawn(((3, 3), (2, 2)), queries=3)
+    value, shapes, locations, weights = drawn(((3, 3), (2, 2)), heads=3, queries=3)
     locations[0, 1, 0, 0, 0, 0] = torch.nan
     locations[0, 2, 0, 0, 0] = torch.inf
-    found = quickly(value, shapes, locations, weights).unflatten(-1, (2, 3))
+    found = quickly(value, shapes, locations, weights).unflatten(-1, (3, 3))
     assert bool(found[0, 1, 0].isnan().all())
     weights[0, 2, 0, 0, 0] = 0
     locations[0, 1:, 0, 0, 0] = 0
-    spared = torch.ones(3, 2, dtype=torch.bool)
+    spared = torch.ones(3, 3, dtype=torch.bool)
     spared[1, 0] = False
-    expected = quickly(value, shapes, locations, weights).unflatten(-1, (2, 3))
+    expected = quickly(value, shapes, locations, weights).unflatten(-1, (3, 3))
     torch.testing.assert_close(found[0, spared], expected[0, spared])

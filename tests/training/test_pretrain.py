@@ -6,6 +6,7 @@ from dataclasses import astuple
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 
 from fxcore import paths
 from fxcore.errors import InputError
@@ -157,7 +158,7 @@ def test_a_stage_removes_what_no_later_stage_needs(stores, tiny, tmp_path):
 
 
 def _files(folder):
-    return {path for path in folder.rglob("*") if path.is_file()}
+    return {path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
 
 
 def _copied(source, stage, target, name):
@@ -282,3 +283,14 @@ def test_half_precision_scales_the_loss_and_the_scale_is_part_of_the_state(tiny,
     again.restore(load(tmp_path / "w.safetensors", tmp_path / "o.safetensors"))
     assert again.scaler.get_scale() == 1234.0
     assert exact.state("cycle_0-01").scaler == {}
+
+
+def test_two_jobs_do_not_train_one_run(stores, tiny, tmp_path):
+    slice_ = train_slice(tiny(), "foundation_x")
+    with (
+        FileLock(tmp_path / "work.lock"),
+        pytest.raises(InputError, match=r"^foundation_x: another job is training it; wait for that one, or stop it$"),
+    ):
+        train(slice_, stores, tmp_path, ["cycle_1"])
+    assert not (tmp_path / "cycle_1.safetensors").exists()
+    train(slice_, stores, tmp_path, ["cycle_1"])

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
-from fxcore import provenance
+from fxcore import provenance, tensorfile
 from fxcore.errors import InputError
 from fxcore.slices.make import train_slice
 from fxcore.tensorfile import write
@@ -188,3 +189,23 @@ def test_the_optimiser_continues_as_if_it_had_not_stopped():
         step(third, resumed, seed)
     for name, value in third.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("I/O error: No space left")])
+def test_a_full_disk_is_one_line_and_keeps_what_was_there(tmp_path, monkeypatch, error):
+    path = tmp_path / "a.safetensors"
+    write(path, {"w": torch.ones(2)}, {"n": 1})
+    before = path.read_bytes()
+
+    def full(_, part, *__):
+        part.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(tensorfile, "save_file", full)
+    with pytest.raises(
+        InputError, match=r"a\.safetensors: cannot be written \(.*No space left.*\); make room"
+    ) as caught:
+        write(path, {"w": torch.zeros(2)}, {"n": 2})
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
