@@ -9,7 +9,17 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fxcore.models.localization import deformable_attention as module
 from fxcore.models.localization.deformable_attention import DeformableAttention, deformable_attention
+
+
+@pytest.fixture(autouse=True, scope="module")
+def gathers_however_few():
+    """Small cases go the way of large ones; the way of small ones is that of gradients."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "FEW", 0)
+        yield
+
 
 PAPER = ((64, 64), (32, 32), (16, 16), (8, 8))
 """Levels of an image of 512 pixels: 5,440 tokens."""
@@ -171,3 +181,11 @@ def test_what_is_not_a_number_stays_in_its_query():
     spared[1, 0] = False
     expected = quickly(value, shapes, locations, weights).unflatten(-1, (3, 3))
     torch.testing.assert_close(found[0, spared], expected[0, spared])
+
+
+@pytest.mark.parametrize(("few", "refused"), [(5, "grid_sample"), (5 * 2 * 2 * 3 + 1, "embedding_bag")])
+def test_a_few_numbers_are_sampled(few, refused, monkeypatch):
+    case = drawn(((2, 2),), heads=2, channels=3, queries=5, points=2)
+    monkeypatch.setattr(module, "FEW", few)
+    monkeypatch.setattr(torch.nn.functional, refused, None)
+    assert deformable_attention(*case).shape == (1, 5, 6)

@@ -12,6 +12,11 @@ Shapes = tuple[tuple[int, int], ...]
 """Height and width of each feature level, finest first; plain integers, so that no step waits for a device."""
 
 
+FEW = 1 << 16
+"""Numbers that a level of an image gives (queries · heads · points · channels) below which starting operations costs more than
+gathering saves."""
+
+
 def deformable_attention(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
     """Bilinear samples of `value` at `locations`, summed with `weights`.
 
@@ -25,7 +30,8 @@ def deformable_attention(value: Tensor, shapes: Shapes, locations: Tensor, weigh
         (B, queries, heads · channels).
     """
     differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in (value, locations, weights))
-    if differentiated or value.device.type != "cpu":
+    few = locations[0, :, :, 0, :, 0].numel() * value.shape[-1] < FEW
+    if differentiated or few or value.device.type != "cpu":
         return _sampled(value, shapes, locations, weights)
     return _gathered(value, shapes, locations, weights)
 
