@@ -69,10 +69,10 @@ def worth_keeping(stages: Sequence[Stage], every: int, checkpoints: Path) -> lis
 
 
 def prune(earlier: Sequence[Stage], every: int, checkpoints: Path) -> None:
-    """Remove what no later stage needs: optimisers of stages before the last, and weights that are not kept.
+    """Remove what no later stage needs: optimisers, and weights that are not kept.
 
     Args:
-        earlier: the stages before the one that is done.
+        earlier: stages that nothing continues any more.
         every: cycles from one whose weights are kept to the next.
         checkpoints: the run's folder.
     """

@@ -108,7 +108,8 @@ def pretrain(
         snapshots.save(files.snapshots, state.provenance)
         write_history(files.history, rows)
     autosave.remove()
-    prune(earlier, slice_.keep_every, folder)
+    # The stage before stays until the next is done: killed before it exits, this job is made again from there.
+    prune(earlier[:-1], slice_.keep_every, folder)
 
 
 @contextmanager
