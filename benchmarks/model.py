@@ -157,9 +157,7 @@ def timed(rounds: int, ways: Mapping[str, Callable[[], object]]) -> Times:
 def peak(kind: str) -> float:
     """Bytes that two updates of one kind need at most, in a process of their own."""
     settings = [PRESET, DATASET, str(BATCH), str(THREADS)]
-    ran = subprocess.run(
-        [sys.executable, __file__, kind, *settings], stdout=subprocess.PIPE, text=True, check=True
-    )  # errors are for the reader
+    ran = subprocess.run([sys.executable, __file__, kind, *settings], stdout=subprocess.PIPE, text=True, check=True)
     return float(ran.stdout)
 
 
@@ -268,7 +266,8 @@ def attention(sizes: Localization) -> tuple[Times, list[str]]:
         what = f"deformable attention, {half} at {side} pixels"
         took[what] = found["ours"]
         aim = "≤ 0.5" if side == max(SIDES) else ""
-        rows.append(ratio(what, f"plain grid_sample; they differ by {error:.0e}", found["ours"], found["plain"], aim))
+        against = f"plain grid_sample; they differ by {error:.0e}"
+        rows.append(ratio(what, against, 1e3 * found["ours"], 1e3 * found["plain"], aim, "ms"))
     return took, rows
 
 
@@ -306,7 +305,8 @@ def floors(bench: Bench, took: Times) -> Iterator[str]:
     yield floor("the teacher's step", 3 * weights, "GB", f"memory at {far / 1e9:.0f} GB/s", far, took["teacher"])
     for side in SIDES:
         tokens = sum((-(-side // stride)) ** 2 for stride in (8, 16, 32, 64))
-        gathered = 4 * 4 * tokens * 4 * sizes.points * sizes.width
+        corners, levels, size = 4, 4, 4
+        gathered = tokens * levels * sizes.points * corners * sizes.width * size
         what = f"deformable attention, encoder at {side} pixels"
         yield floor(what, gathered, "GB", f"cache at {near / 1e9:.0f} GB/s", near, took[what])
 
@@ -314,7 +314,9 @@ def floors(bench: Bench, took: Times) -> Iterator[str]:
 def floor(what: str, amount: float, unit: str, by: str, rate: float, seconds: float) -> str:
     """A row of the second table."""
     least = amount / rate
-    return row(what, f"{amount / 1e9:.3g} {unit}", by, f"{least:.3g} s", f"{seconds:.3g} s", f"{seconds / least:.1f}")
+    scale, time_unit = (1, "s") if least > 0.1 else (1e3, "ms")
+    times = f"{scale * least:.3g} {time_unit}", f"{scale * seconds:.3g} {time_unit}"
+    return row(what, f"{amount / 1e9:,.4g} {unit}", by, *times, f"{seconds / least:.1f}")
 
 
 def main() -> None:
