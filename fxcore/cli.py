@@ -16,6 +16,7 @@ from fxcore import commands as run
 from fxcore.commands import Arguments
 from fxcore.errors import InputError
 from fxcore.plan import FIGURES, PHASES, TABLES
+from fxcore.predict.options import Options
 
 log = logging.getLogger(__name__)
 
@@ -139,14 +140,20 @@ def _add_predict(commands: _Commands) -> None:
     made.add_argument(
         "--threshold",
         type=float,
-        default=0.3,
+        default=Options.threshold,
         metavar="P",
         help="score from which a box is drawn (default: %(default)s)",
     )
     made.add_argument(
-        "--detections", type=int, default=20, metavar="N", help="boxes written an image and head (default: %(default)s)"
+        "--detections",
+        type=int,
+        default=Options.detections,
+        metavar="N",
+        help="boxes written an image and head (default: %(default)s)",
     )
-    made.add_argument("--batch", type=int, default=8, metavar="N", help="images at a time (default: %(default)s)")
+    made.add_argument(
+        "--batch", type=int, default=Options.batch, metavar="N", help="images at a time (default: %(default)s)"
+    )
 
 
 def _add_versioning(commands: _Commands) -> None:

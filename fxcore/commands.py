@@ -13,6 +13,7 @@ from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.experiment import Params
 from fxcore.plan import FIGURES, TABLES
+from fxcore.predict.options import Options
 from fxcore.slices import make
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
@@ -209,7 +210,6 @@ def import_weights(arguments: Arguments) -> None:
 
 def predict(arguments: Arguments) -> None:
     """Say what a network sees on image files: probabilities, boxes and masks of all its heads."""
-    from fxcore.predict.predict import Options
     from fxcore.predict.predict import predict as run
     from fxcore.training import runtime
 

@@ -47,6 +47,7 @@ def describe(params: Params, run: str | None = None) -> str:
     left = 3 if run else 2
 
     def pad(line: tuple[str, ...]) -> str:
+        """A line in columns: words to the left, numbers to the right."""
         return "  ".join(
             cell.ljust(width) if at < left else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))

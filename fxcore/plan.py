@@ -161,12 +161,12 @@ class Plan:
         names = [stage.name for stage in self.stages(wildcards.run)]
         if wildcards.stage not in names:
             raise InputError(f"runs.{wildcards.run} has no stage {wildcards.stage}; it has {', '.join(names)}")
-        start = self.params.runs[wildcards.run].train.start
-        before = names[: names.index(wildcards.stage)][-1:]
-        if not before and start is not None:
-            return [start.file]
-        found = [paths.stage(paths.checkpoints(self.results, wildcards.run), name) for name in before]
-        return [str(path) for of in found for path in (of.weights, of.optimizer)]
+        at = names.index(wildcards.stage)
+        if at == 0:
+            start = self.params.runs[wildcards.run].train.start
+            return [] if start is None else [start.file]
+        files = paths.stage(paths.checkpoints(self.results, wildcards.run), names[at - 1])
+        return [str(files.weights), str(files.optimizer)]
 
     def worth_keeping(self, wildcards: Wildcards) -> list[str]:
         """For `keep`."""

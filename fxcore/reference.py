@@ -35,6 +35,7 @@ def renew_sources(pipeline: Path) -> None:
     """Renew the source files among the `deps:` of a DVC file: what follows `# sources of MODULE, …` up to the closing bracket."""
 
     def listed(found: re.Match[str]) -> str:
+        """The comment that names modules, and below it their source files."""
         indent, modules = found["indent"], found["modules"].split(", ")
         sources = sorted({file for module in modules for file in closure(module)})
         lines = textwrap.wrap(", ".join(sources), width=118 - len(indent), break_on_hyphens=False)
@@ -129,6 +130,7 @@ def _reachable(root: type[BaseModel]) -> list[type[BaseModel]]:
     found: list[type[BaseModel]] = []
 
     def visit(annotation: Any) -> None:
+        """Note the blocks that an annotation names, and what is below them."""
         if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in found:
             found.append(annotation)
             for field in annotation.model_fields.values():

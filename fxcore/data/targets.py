@@ -34,16 +34,17 @@ class Batch:
 
     def split(self, size: int) -> Iterator[Batch]:
         """Parts of at most `size` images, in order."""
+        whole: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
         for start in range(0, len(self.rows), size):
             part = slice(start, start + size)
-            parts = {one.name: getattr(self, one.name) for one in fields(self)}
-            cut: dict[str, Any] = {name: None if value is None else value[part] for name, value in parts.items()}
+            cut: dict[str, Any] = {name: None if value is None else value[part] for name, value in whole.items()}
             yield Batch(**cut)
 
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`; copies run beside computation where the memory is pinned."""
 
         def move(value: Tensor | None) -> Tensor | None:
+            """A tensor there, if it is one."""
             return None if value is None else value.to(device, non_blocking=True)
 
         boxes = self.boxes and tuple(

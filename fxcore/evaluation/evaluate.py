@@ -88,10 +88,8 @@ class Cell:
             }
             found[branch] = counts | {metric: self._metric(one) for metric, one in of_branch.items()}
         if self.how.untrained:
-            trained, floor = (
-                statistics["teacher" if "teacher" in cycles else "student"][main],
-                statistics[UNTRAINED][main],
-            )
+            trained = statistics["teacher" if "teacher" in cycles else "student"][main]
+            floor = statistics[UNTRAINED][main]
             found["gain"] = self._interval(lambda weights: trained(weights) - floor(weights))
         return found
 

@@ -10,12 +10,11 @@ from typing import Any
 
 from fxcore.data.store import OpenStores
 from fxcore.errors import InputError
-from fxcore.models.weights.artifact import Card, Data, Measured, write
+from fxcore.models.artifact import Card, Data, Measured, write
 from fxcore.passes import Task
-from fxcore.slices.data import Heads
 from fxcore.slices.evaluate import ReleaseSlice
 from fxcore.training.keep import Kept
-from fxcore.training.state import TrainState, load
+from fxcore.training.state import load
 
 Candidates = list[dict[str, Any]]
 
@@ -27,7 +26,7 @@ def best(candidates: Candidates) -> tuple[int, str]:
     """
     values: dict[tuple[int, str], list[float]] = {}
     for one in candidates:
-        values.setdefault((one["cycle"], one["branch"]), []).extend([one["value"]] if one["value"] is not None else [])
+        values.setdefault(_of(one), []).extend([one["value"]] if one["value"] is not None else [])
     teachers = {key: of for key, of in values.items() if key[1] == "teacher"} or values
     return max(teachers, key=lambda key: (fmean(teachers[key] or [0.0]), key[0]))
 
@@ -47,9 +46,11 @@ def release(slice_: ReleaseSlice, kept: Path, choice: Path, stores: OpenStores, 
         ) from error
     cycle, branch = best(candidates)
     state = load(Kept.open(kept).weights[cycle])
-    measured = [one for one in candidates if (one["cycle"], one["branch"]) == (cycle, branch)]
-    opened = stores(state.heads)
-    synthetic = {key: bool(store.manifest["synthetic"]) for key, store in opened.items()}
+    reached: dict[str, dict[Task, float | None]] = {}
+    for one in candidates:
+        if _of(one) == (cycle, branch):
+            reached.setdefault(one["dataset"], {})[Task(one["task"])] = one["value"]
+    synthetic = {key: bool(store.manifest["synthetic"]) for key, store in stores(state.heads).items()}
     made = {key: state.provenance[key] for key in ("fxcore", "commit", "params")}
     card = Card(
         title=slice_.title,
@@ -58,28 +59,21 @@ def release(slice_: ReleaseSlice, kept: Path, choice: Path, stores: OpenStores, 
         model=state.slice.model,
         store_size=state.slice.store_size,
         data={
-            key: _data(slice_.titles[key], heads, state, key, measured, facts["metric"], synthetic[key])
+            key: Data(
+                title=slice_.titles[key],
+                classes={task: heads.classes(task) for task in reached[key]},
+                images={Task(task): count for task, count in state.seen[key].items()},
+                synthetic=synthetic[key],
+                licence="drawn by fxcore" if synthetic[key] else "",
+                validation={
+                    task: Measured(metric=facts["metric"][task], value=value) for task, value in reached[key].items()
+                },
+            )
             for key, heads in state.heads.items()
         },
     )
     write(output, state.part(branch), card)
 
 
-def _data(
-    title: str,
-    heads: Heads,
-    state: TrainState,
-    key: str,
-    measured: Candidates,
-    metric: Mapping[str, str],
-    synthetic: bool,
-) -> Data:
-    of_key = {Task(one["task"]): one["value"] for one in measured if one["dataset"] == key}
-    return Data(
-        title=title,
-        classes={task: heads.classes(task) for task in of_key},
-        images={Task(task): count for task, count in state.seen[key].items()},
-        synthetic=synthetic,
-        licence="drawn by fxcore" if synthetic else "",
-        validation={task: Measured(metric=metric[task], value=value) for task, value in of_key.items()},
-    )
+def _of(one: Mapping[str, Any]) -> tuple[int, str]:
+    return one["cycle"], one["branch"]

@@ -29,7 +29,7 @@ from fxcore.passes import Split, Task
 from fxcore.progress import Progress
 from fxcore.slices.evaluate import ScoreSlice
 from fxcore.training import runtime
-from fxcore.training.keep import Kept
+from fxcore.training.keep import Kept, facts_of
 from fxcore.training.loop import build
 from fxcore.training.snapshots import saved
 from fxcore.training.starting import start
@@ -85,10 +85,10 @@ class Scorer:
     def __init__(
         self, slice_: ScoreSlice, kept: Kept, stores: OpenStores, device: torch.device, workers: int = 0
     ) -> None:
-        """`stores` opens stores by key; the last of the kept weights say what the run trained on."""
+        """`stores` opens stores by key; the head of the last weights says what the run trained on."""
         self.slice, self.kept, self.device, self.workers = slice_, kept, device, workers
-        self.state: TrainState = load(kept.weights[max(kept.weights)])
-        self.trained, self.heads = self.state.slice, self.state.heads
+        last = TrainState.of({}, facts_of(kept.weights[max(kept.weights)]))
+        self.trained, self.heads, self.seen = last.slice, last.heads, last.seen
         self.stores = stores(self.heads)
 
     def network(self, tensors: Mapping[str, Tensor] | None = None) -> FoundationX:
@@ -188,7 +188,7 @@ def score(
         followed = list(scorer.follow())
     with atomic(predictions) as part:
         table.to_parquet(part, index=False)
-    facts = {"seen": scorer.state.seen, "snapshots": followed}
+    facts = {"seen": scorer.seen, "snapshots": followed}
     write_json(choice, provenance.describe(slice_) | _choices(slice_.iou, candidates, chosen) | facts)
 
 

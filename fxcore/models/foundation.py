@@ -115,11 +115,13 @@ class FoundationX(nn.Module):
         tasks = {task for of_dataset in heads.values() for task in of_dataset}
 
         def part(name: str, build: Callable[[], Part]) -> Part:
+            """A module whose initial weights come from its own name."""
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive(seed, "weights", name))
                 return build()
 
         def of_each(task: Task, build: Callable[[int], nn.Module]) -> nn.ModuleDict:
+            """A module for each dataset that has the task, made for its number of classes."""
             mine = {name: of[task] for name, of in heads.items() if task in of}
             return nn.ModuleDict({name: part(f"{task}.{name}", partial(build, n)) for name, n in mine.items()})
 
@@ -130,7 +132,8 @@ class FoundationX(nn.Module):
             self.localization_encoder = part("encoder", lambda: Encoder(model.localization, channels[1:]))
             self.queries = part("queries", lambda: Queries(model.localization))
         localized = [name for name, of in heads.items() if Task.LOCALIZATION in of]
-        decoders = localized if model.localization.decoder == "own" else ["shared"][: len(localized)]
+        shared = ["shared"] if localized else []
+        decoders = shared if model.localization.decoder == "shared" else localized
         decoder = partial(Decoder, model.localization, len(channels))
         self.decoders = nn.ModuleDict({name: part(f"decoder.{name}", decoder) for name in decoders})
         self.localization_heads = of_each(Task.LOCALIZATION, lambda n: LocalizationHead(model.localization, n))

@@ -27,10 +27,9 @@ from scipy import ndimage
 
 from fxcore.data import rle
 from fxcore.files import atomic
+from fxcore.predict.options import THRESHOLD
 from fxcore.report.style import COLOURS
 
-THRESHOLD = 0.3
-"""Least score of a box that is drawn."""
 TINT = 0.1
 """Opacity of a mask's colour."""
 NOTE = "Model output, not a diagnosis"
@@ -364,11 +363,13 @@ def free(size: tuple[float, float], of: Area, within: Area, taken: Sequence[Area
         places += [((of.left, of.top - height * (1 + away)), away), ((of.left, of.bottom + height * away), away)]
 
     def clamped(left: float, top: float) -> Area:
+        """The label with its corner there, moved as far as it must be to stay within."""
         left = max(within.left, min(left, within.right - width))
         top = max(within.top, min(top, within.bottom - height))
         return Area(left, top, left + width, top + height)
 
     def hidden(place: Area, away: int) -> float:
+        """How bad a place is, in pixels that it hides."""
         labels, areas = (sum(place.overlap(other) for other in others) for others in (taken, contents))
         return 10 * labels + 1.5 * areas - 0.5 * place.overlap(of) + 0.4 * away * width * height
 

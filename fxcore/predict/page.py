@@ -10,7 +10,8 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 from fxcore.files import write_text
-from fxcore.predict.overlay import NOTE, THRESHOLD, percent
+from fxcore.predict.options import THRESHOLD
+from fxcore.predict.overlay import NOTE, percent
 
 _TEMPLATE = """\
 <!doctype html>

@@ -23,26 +23,18 @@ from fxcore.data.radiograph import radiographs, read
 from fxcore.errors import InputError
 from fxcore.explain import nearest
 from fxcore.files import sha256, write_json
+from fxcore.models import artifact
+from fxcore.models.artifact import Weights
 from fxcore.models.foundation import Classification, Localization, Prediction, Segmentation
 from fxcore.models.localization.boxes import best
-from fxcore.models.weights import artifact
-from fxcore.models.weights.artifact import Weights
 from fxcore.predict import overlay, page
+from fxcore.predict.options import Options
 from fxcore.progress import Progress
 
 log = logging.getLogger(__name__)
 
 Found = dict[str, Any]
 """What is written of one image."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to predict: boxes kept an image and head, score from which a box is drawn, images at a time."""
-
-    detections: int = 20
-    threshold: float = 0.3
-    batch: int = 8
 
 
 @dataclass(frozen=True, slots=True)

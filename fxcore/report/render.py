@@ -46,6 +46,7 @@ def markdown(table: Table) -> str:
     """A heading, the caption and a pipe table."""
 
     def line(cells: Sequence[str]) -> str:
+        """A row of the table."""
         return f"| {' | '.join(_escaped(cell, _MARKDOWN) for cell in cells)} |"
 
     rule = f"|{'|'.join(' --- ' for _ in table.header)}|"
@@ -58,6 +59,7 @@ def latex(table: Table) -> str:
     """A `table` environment in booktabs style."""
 
     def line(cells: Sequence[str]) -> str:
+        """A row of the table."""
         return f"{' & '.join(_escaped(cell, _LATEX) for cell in cells)} \\\\"
 
     return "\n".join(

@@ -89,7 +89,7 @@ def keep(slice_: KeepSlice, checkpoints: Path, folder: Path) -> None:
         InputError: a file is missing, or was left by a training with other parameters or heads.
     """
     last = paths.stage(checkpoints, f"cycle_{slice_.cycles}").weights
-    made = provenance(last)
+    made = _provenance(last)
     trained = TrainSlice.model_validate(made["params"])
     wanted = worth_keeping(trained.stages(slice_.cycles), trained.keep_every, checkpoints)
     with atomic_folder(folder) as part:
@@ -97,7 +97,7 @@ def keep(slice_: KeepSlice, checkpoints: Path, folder: Path) -> None:
         for path in wanted:
             if not path.exists():
                 raise InputError(f"{path}: is missing; train the run again with: snakemake --cores all")
-            if path.suffix == ".safetensors" and not _alike(provenance(path), made):
+            if path.suffix == ".safetensors" and not _alike(_provenance(path), made):
                 raise InputError(
                     f"{path}: was trained with other parameters or heads than {last}; delete {checkpoints} and train again"
                 )
@@ -114,15 +114,15 @@ def bring_back(folder: Path, checkpoints: Path) -> None:
         _link(folder / name, checkpoints / name)
     own = {checkpoints / name for name in kept.files}
     for path in set(checkpoints.rglob("*.safetensors")) - own:
-        if not _alike(provenance(path), kept.provenance):
+        if not _alike(_provenance(path), kept.provenance):
             path.unlink()
     for path in set(checkpoints.glob("history/*.csv")) - own:
         if not paths.stage(checkpoints, path.stem).weights.exists():
             path.unlink()
 
 
-def provenance(path: Path) -> dict[str, Any]:
-    """Who made a file of tensors, and with which parameters; reads only its head.
+def facts_of(path: Path) -> dict[str, Any]:
+    """What a file of tensors says of itself; reads only its head.
 
     Raises:
         InputError: it is missing, or none of ours.
@@ -131,9 +131,17 @@ def provenance(path: Path) -> dict[str, Any]:
         with path.open("rb") as source:
             length = int.from_bytes(source.read(8), "little")
             head = json.loads(source.read(min(length, path.stat().st_size)))
-        made: dict[str, Any] = json.loads(head["__metadata__"]["fxcore"])["provenance"]
+        facts: dict[str, Any] = json.loads(head["__metadata__"]["fxcore"])
+        if "provenance" not in facts:
+            raise ValueError("it does not say who made it")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a training state ({error}); delete it and train again") from error
+    return facts
+
+
+def _provenance(path: Path) -> Mapping[str, Any]:
+    """Who made a file of tensors, and with which parameters."""
+    made: Mapping[str, Any] = facts_of(path)["provenance"]
     return made
 
 

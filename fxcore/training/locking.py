@@ -14,13 +14,13 @@ from fxcore.passes import Mode, Pass, Task
 LOCK_PLAN: dict[tuple[Task, Mode], tuple[str, ...]] = {
     (Task.CLASSIFICATION, Mode.LOCK): ("classification_heads.{dataset}",),
     (Task.CLASSIFICATION, Mode.RELEASE): ("backbone.body", "backbone.norm", "classification_heads.{dataset}"),
-    (Task.LOCALIZATION, Mode.LOCK): ("queries", "decoders.{dataset}", "localization_heads.{dataset}"),
+    (Task.LOCALIZATION, Mode.LOCK): ("queries", "decoders.{decoder}", "localization_heads.{dataset}"),
     (Task.LOCALIZATION, Mode.RELEASE): (
         "backbone.body",
         "backbone.norms",
         "localization_encoder",
         "queries",
-        "decoders.{dataset}",
+        "decoders.{decoder}",
         "localization_heads.{dataset}",
     ),
     (Task.SEGMENTATION, Mode.LOCK): ("segmentation_heads.{dataset}",),
@@ -30,16 +30,8 @@ LOCK_PLAN: dict[tuple[Task, Mode], tuple[str, ...]] = {
 
 SHARED_DECODER: dict[tuple[Task, Mode], tuple[str, ...]] = {
     (Task.LOCALIZATION, Mode.LOCK): ("localization_heads.{dataset}",),
-    (Task.LOCALIZATION, Mode.RELEASE): (
-        "backbone.body",
-        "backbone.norms",
-        "localization_encoder",
-        "queries",
-        "decoders.shared",
-        "localization_heads.{dataset}",
-    ),
 }
-"""The same where one decoder serves all datasets (Foundation X+): what is shared stands still in lock mode."""
+"""What is other where one decoder serves all datasets (Foundation X+): what is shared stands still in lock mode."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "backbone": ("backbone",),
@@ -54,8 +46,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 def trained(one: Pass, decoder: str = "own") -> tuple[str, ...]:
     """Names of the modules that a pass trains, with a `decoder` for each dataset ("own") or one for all ("shared")."""
-    plan = LOCK_PLAN | SHARED_DECODER if decoder == "shared" else LOCK_PLAN
-    return tuple(name.format(dataset=one.dataset) for name in plan[one.task, one.mode])
+    shared = decoder == "shared"
+    plan = LOCK_PLAN | SHARED_DECODER if shared else LOCK_PLAN
+    which = "shared" if shared else one.dataset
+    return tuple(name.format(dataset=one.dataset, decoder=which) for name in plan[one.task, one.mode])
 
 
 def apply(model: FoundationX, one: Pass) -> list[nn.Parameter]:

@@ -159,15 +159,15 @@ class Trainer:
         loss = torch.stack(list(terms.values())).sum()
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.how.clip.get(one.task, torch.inf), foreach=True)
-        *numbers, norm_ = torch.stack([loss, *terms.values(), norm]).tolist()
+        *losses, length = torch.stack([loss, *terms.values(), norm]).tolist()
         # With loss scaling an infinite norm is how a scale is found to be too large: the scaler leaves that step out.
-        if not all(map(math.isfinite, numbers if self.scaler.is_enabled() else (*numbers, norm_))):
+        if not all(map(math.isfinite, losses if self.scaler.is_enabled() else (*losses, length))):
             raise FloatingPointError(
-                f"{one.name}, update {self.updates + 1}: the loss is {numbers[0]}; images at rows {batch.rows}"
+                f"{one.name}, update {self.updates + 1}: the loss is {losses[0]}; images at rows {batch.rows}"
             )
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return dict(zip(("loss", *terms, "gradient_norm"), (*numbers, norm_), strict=True)) | {"rate": rate}
+        return dict(zip(("loss", *terms, "gradient_norm"), (*losses, length), strict=True)) | {"rate": rate}
 
     def _backward(self, one: Pass, batch: Batch) -> dict[str, Tensor]:
         """Gradients of a batch's loss, a micro-batch at a time; the detached terms of the whole batch.

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from fxcore.data.targets import Target
+from fxcore.models.artifact import read
 from fxcore.models.localization.criterion import localization_loss
 from fxcore.models.localization.deformable_attention import deformable_attention
 from fxcore.models.weights import import_foundation_x
-from fxcore.models.weights.artifact import read
 from fxcore.models.weights.foundation_x import CLASSIFICATION, LOCALIZATION, SEGMENTATION
 from fxcore.models.weights.importing import import_weights
 from fxcore.params.training import LocalizationLoss

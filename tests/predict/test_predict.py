@@ -10,13 +10,14 @@ from pycocotools import mask as coco_mask
 from torchvision.transforms import v2
 
 from fxcore.errors import InputError
+from fxcore.models import artifact
+from fxcore.models.artifact import Card, Data
 from fxcore.models.foundation import FoundationX
-from fxcore.models.weights import artifact
-from fxcore.models.weights.artifact import Card, Data
 from fxcore.params.model import Model
 from fxcore.phantom.scene import draw
 from fxcore.predict import predict as module
-from fxcore.predict.predict import Options, predict
+from fxcore.predict.options import Options
+from fxcore.predict.predict import predict
 from tests.models.test_foundation import MODEL
 
 CLASSES = {

@@ -107,7 +107,7 @@ def test_the_summary_agrees_with_table_3(experiment):
 def test_the_released_weights_are_one_teacher_with_a_card_of_what_it_reached(experiment):
     import torch
 
-    from fxcore.models.weights.artifact import read
+    from fxcore.models.artifact import read
     from fxcore.training.state import load
 
     made = read(experiment.results / "weights/foundation_x.safetensors")

@@ -1,4 +1,4 @@
-"""Released weights: importing the published checkpoints of others, and writing and reading our own."""
+"""Importing the published checkpoints of others."""
 
 from fxcore.models.weights.importing import import_foundation_x
 

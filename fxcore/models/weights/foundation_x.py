@@ -55,12 +55,12 @@ def layout(tensors: Tensors) -> Layout:
         ),
         Rule(r"^transformer\.enc_output\.(\d)\.", _dataset("decoders.{0}.proposal_proj.", LOCALIZATION)),
         Rule(r"^transformer\.enc_output_norm\.(\d)\.", _dataset("decoders.{0}.proposal_norm.", LOCALIZATION)),
-        *_head(r"transformer\.enc_outputMem_LinearProjection\.(\d)\.", "memory_proj."),
-        *_head(r"transformer\.decoder\.(\d)\.bbox_embed\.0\.layers\.(\d)\.", "refine_head.{1}."),
-        *_head(r"transformer\.enc_out_bbox_embed\.(\d)\.layers\.(\d)\.", "proposal_box.{1}."),
-        *_head(r"transformer\.enc_out_class_embed\.(\d)\.", "proposal_class."),
-        *_head(r"bbox_embed_\.(\d)\.0\.layers\.(\d)\.", "box_head.{1}."),
-        *_head(r"class_embed_\.(\d)\.0\.", "class_head."),
+        _head(r"transformer\.enc_outputMem_LinearProjection\.(\d)\.", "memory_proj."),
+        _head(r"transformer\.decoder\.(\d)\.bbox_embed\.0\.layers\.(\d)\.", "refine_head.{1}."),
+        _head(r"transformer\.enc_out_bbox_embed\.(\d)\.layers\.(\d)\.", "proposal_box.{1}."),
+        _head(r"transformer\.enc_out_class_embed\.(\d)\.", "proposal_class."),
+        _head(r"bbox_embed_\.(\d)\.0\.layers\.(\d)\.", "box_head.{1}."),
+        _head(r"class_embed_\.(\d)\.0\.", "class_head."),
     ]
     unused = [
         swin.BUFFERS,
@@ -75,8 +75,8 @@ def layout(tensors: Tensors) -> Layout:
     return Layout(rules, unused)
 
 
-def _head(pattern: str, name: str) -> list[Rule]:
-    return [Rule(f"^{pattern}", _dataset(f"localization_heads.{{0}}.{name}", LOCALIZATION))]
+def _head(pattern: str, name: str) -> Rule:
+    return Rule(f"^{pattern}", _dataset(f"localization_heads.{{0}}.{name}", LOCALIZATION))
 
 
 def sizes(tensors: Tensors, options: Options, path: Path) -> dict[str, Any]:
@@ -102,9 +102,12 @@ def classes(tensors: Tensors, path: Path) -> dict[str, dict[Task, tuple[str, ...
     Raises:
         InputError: a number of heads that the published network does not have.
     """
-    for pattern, expected in ((r"classification_heads\.(\d+)\.", 11), (r"^class_embed_\.(\d)\.", 6)):
-        if (found := count(tensors, pattern)) != expected:
-            raise InputError(f"{path}: has {found} of the heads {pattern}; the published network has {expected}")
+    for task, pattern, known_heads in (
+        (Task.CLASSIFICATION, r"classification_heads\.(\d+)\.", CLASSIFICATION),
+        (Task.LOCALIZATION, r"^class_embed_\.(\d)\.", LOCALIZATION),
+    ):
+        if (found := count(tensors, pattern)) != len(known_heads):
+            raise InputError(f"{path}: has {found} {task} heads; the published network has {len(known_heads)}")
     names: dict[str, dict[Task, tuple[str, ...]]] = {}
     for number, key in enumerate(CLASSIFICATION):
         width = len(tensors[f"backbone.0.classification_heads.{number}.weight"])

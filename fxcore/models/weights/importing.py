@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from fxcore.errors import InputError
 from fxcore.explain import explain
 from fxcore.files import sha256
+from fxcore.models.artifact import Card, Data, write
 from fxcore.models.foundation import FoundationX
 from fxcore.models.weights import ark, dino, foreign, foundation_x, swin
-from fxcore.models.weights.artifact import Card, Data, write
 from fxcore.models.weights.foreign import Layout, Options, Tensors
 from fxcore.params.model import Model
 from fxcore.params.registry import registry
@@ -129,9 +129,8 @@ def convert(kind: str, path: Path, branch: str | None = None, options: Options =
     }
     if kind == "foundation-x" and origin["branch"] == "teacher_model":
         tensors, borrowed = foundation_x.averaged(tensors, foreign.tensors_of(content, path, "model"))
-        origin |= (
-            {"statistics": "BatchNorm statistics of the student: the teacher's were never filled"} if borrowed else {}
-        )
+        if borrowed:
+            origin["statistics"] = "BatchNorm statistics of the student: the teacher's were never filled"
     try:
         model = Model.model_validate(how.sizes(tensors, {**DEFAULTS, **options}, path))
     except ValidationError as error:

@@ -13,7 +13,7 @@ from fxcore.errors import InputError
 from fxcore.models.weights.foreign import Layout, Options, Rule, Tensors, count
 
 BUFFERS = (r"relative_position_index$|attn_mask$", "follows from the window size")
-_SMALLEST = 224
+_SIDE = 224
 """Side of the images where the tensors do not tell it."""
 
 
@@ -49,7 +49,7 @@ def sizes(tensors: Tensors, prefix: str, options: Options, path: Path, *, always
         raise InputError(f"{path}: has no tensor {error}; expected a Swin of four stages") from error
     window = (math.isqrt(tables[0][0]) + 1) // 2
     mask = tensors.get(f"{prefix}layers.0.blocks.1.attn_mask")
-    side = _SMALLEST if mask is None else math.isqrt(len(mask)) * window * first.shape[-1]
+    side = _SIDE if mask is None else math.isqrt(len(mask)) * window * first.shape[-1]
     arguments = {
         "embed_dim": first.shape[0],
         "depths": depths,

@@ -126,9 +126,8 @@ def page(card: Card, name: str, digest: str) -> str:
 
 def _row(one: Data, task: Task) -> str:
     seen = f"{one.images[task]:,}" if task in one.images else "not known"
-    kind = {True: ", phantoms", False: "", None: ""}[one.synthetic]
     cells = (
-        f"{one.title}{kind}",
+        f"{one.title}, phantoms" if one.synthetic else one.title,
         task,
         ", ".join(one.classes[task]),
         seen,

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fxcore.errors import InputError
+from fxcore.models.artifact import Card, Data, Measured, page, read, write
 from fxcore.models.foundation import FoundationX
-from fxcore.models.weights.artifact import Card, Data, Measured, page, read, write
 from fxcore.params.model import Model
 from fxcore.passes import Task
 from fxcore.tensorfile import write as write_tensors
