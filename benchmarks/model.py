@@ -235,7 +235,7 @@ def updates(bench: Bench) -> tuple[Times, list[str]]:
         "published": bench.published,
     }
     took = timed(ROUNDS, ways)
-    took |= timed(REPEATS, {"teacher": lambda: bench.teacher.follow(bench.trainer.student)})
+    took |= timed(REPEATS, {"teacher": lambda: bench.teacher.follow(bench.trainer.student, 0.8)})
     release = "release update"
     rows = [
         ratio(release, "student forward, backward, AdamW; teacher forward", took["release"], took["parts"], "≤ 1.15"),

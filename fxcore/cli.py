@@ -106,7 +106,9 @@ def parser() -> argparse.ArgumentParser:
     commands.whole(run.summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
     commands.job(run.table, "table", "name of the table", TABLES)
     commands.job(run.figure, "figure", "name of the figure", FIGURES)
-    commands.whole(run.index)
+    commands.whole(run.index).add_argument(
+        "--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help="tables to show (default: all)"
+    )
     return root
 
 

@@ -12,7 +12,7 @@ from fxcore import machine, paths
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.experiment import Params
-from fxcore.plan import FIGURES, TABLES
+from fxcore.plan import FIGURES
 from fxcore.predict.options import Options
 from fxcore.slices import make
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
@@ -140,14 +140,17 @@ def score(arguments: Arguments) -> None:
 def evaluate(arguments: Arguments) -> None:
     """Compute a run's test metrics from its predictions."""
     from fxcore.data.store import open_stores
+    from fxcore.evaluation.evaluate import Scored
     from fxcore.evaluation.evaluate import evaluate as run
 
     slice_ = _slice(arguments, EvaluateSlice, lambda params: make.evaluate_slice(params, arguments.run))
     stores = partial(open_stores, arguments.results, size=slice_.store_size)
-    predictions, choice, metrics = (
-        at(arguments.results, slice_.run) for at in (paths.predictions, paths.choice, paths.metrics)
-    )
-    run(slice_, predictions, choice, stores, metrics)
+
+    def scored(name: str) -> Scored:
+        """What was predicted for a run."""
+        return Scored.read(*(at(arguments.results, name) for at in (paths.predictions, paths.choice)))
+
+    run(slice_, scored, stores, paths.metrics(arguments.results, slice_.run))
 
 
 def release(arguments: Arguments) -> None:
@@ -196,7 +199,7 @@ def index(arguments: Arguments) -> None:
     """Write the page that shows every table and figure."""
     from fxcore.report.index import index as write
 
-    write(arguments.results, TABLES, FIGURES)
+    write(arguments.results, arguments.tables, FIGURES)
 
 
 def import_weights(arguments: Arguments) -> None:

@@ -39,10 +39,11 @@ def explain(error: ValidationError, root: type[BaseModel]) -> str:
     # A misspelt key is also a missing one; the misspelling says more.
     problems = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     first = problems[0]
-    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    location = tuple(part for part in first["loc"] if not str(part).startswith("["))  # [key], or the kind of a union
+    key = ".".join(map(str, location))
     message = str(first.get("ctx", {}).get("error", first["msg"]))
     if first["type"] == "extra_forbidden":
-        line = f"{key} is not a parameter; {nearest(first['loc'][-1], _fields_at(root, first['loc']))}"
+        line = f"{key} is not a parameter; {nearest(location[-1], _fields_at(root, location))}"
     elif first["type"] == "missing":
         line = f"{key} is missing; give a value"
     elif first["type"] == "value_error":

@@ -102,8 +102,11 @@ def passes(
     *,
     locked: frozenset[Task] = frozenset({Task.LOCALIZATION, Task.SEGMENTATION}),
     lock_fraction: Fraction = Fraction(1, 2),
+    repeats: int = 1,
 ) -> tuple[Pass, ...]:
     """Every pass of a run, in training order: cycles, then datasets as given, then classification → localization → segmentation.
+
+    A dataset's passes come `repeats` times before the next dataset's.
 
     Raises:
         ValueError: a dataset without a task, or one named twice.
@@ -118,6 +121,7 @@ def passes(
         (cycle, name, task, mode, fraction)
         for cycle in range(cycles)
         for name, tasks in order
+        for _ in range(repeats)
         for task in Task
         if task in tasks
         for mode, fraction in modes(task, locked, lock_fraction)

@@ -34,7 +34,7 @@ from fxcore.training.keep import MANIFEST, worth_keeping
 
 PHASES = ("data", "visits", "train", "score", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
-TABLES = ("table1_datasets", "table2_schedule", "table3_pretraining")
+TABLES = ("table1_datasets", "table2_schedule", "table3_pretraining", "ablation")
 FIGURES = ("figure2_cross_task", "panels_classification", "panels_localization", "panels_segmentation")
 Wildcards = Any
 
@@ -109,13 +109,19 @@ class Plan:
         """The jobs that train a run."""
         return self._stages[run]
 
+    @property
+    def tables(self) -> list[str]:
+        """The tables that the experiment has something for."""
+        ablated = any(run.role == "ablation" for run in self.params.runs.values())
+        return [name for name in TABLES if name != "ablation" or ablated]
+
     # Targets
 
     def targets(self, phase: str | None = None) -> list[str]:
         """Files that a phase ends in; without a phase, everything a reader looks at."""
         runs = self.params.runs
         metrics = [paths.summary(self.results), *(paths.metrics(self.results, run) for run in runs)]
-        report = [paths.table(self.results, name, kind) for name in TABLES for kind in ("csv", "md", "tex")]
+        report = [paths.table(self.results, name, kind) for name in self.tables for kind in ("csv", "md", "tex")]
         report += [paths.figure(self.results, name, kind) for name in FIGURES for kind in ("png", "pdf")]
         report += [paths.index(self.results), paths.weights(self.results, self.params.joint)]
         stores = list(map(Path, self._manifests()))
@@ -181,13 +187,18 @@ class Plan:
         """For `summary`: the metrics of every run."""
         return [str(paths.metrics(self.results, run)) for run in self.params.runs]
 
+    def compared(self, wildcards: Wildcards) -> list[str]:
+        """For `evaluate`: predictions of a run, of those it is compared with, and what validation chose for each."""
+        runs = (wildcards.run, *self.params.against(wildcards.run))
+        return [str(at(self.results, run)) for run in runs for at in (paths.predictions, paths.choice)]
+
     def choices_of_runs(self, _: Wildcards) -> list[str]:
         """For `summary`: what validation chose for every run."""
         return [str(paths.choice(self.results, run)) for run in self.params.runs]
 
     def table_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a table is made from."""
-        with_metrics = wildcards.table == "table3_pretraining"
+        with_metrics = wildcards.table in ("table3_pretraining", "ablation")
         return [*self._manifests(), *(self.metrics_of_runs(wildcards) if with_metrics else ())]
 
     def figure_inputs(self, _: Wildcards) -> list[str]:
@@ -198,7 +209,7 @@ class Plan:
 
     def index_inputs(self, _: Wildcards) -> list[str]:
         """For `index`: the tables and figures it shows."""
-        tables = [paths.table(self.results, name, "md") for name in TABLES]
+        tables = [paths.table(self.results, name, "md") for name in self.tables]
         return list(map(str, [*tables, *(paths.figure(self.results, name, "png") for name in FIGURES)]))
 
     def data(self, _: Wildcards) -> str:

@@ -69,7 +69,7 @@ def changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         *path, last = key.split("__")
         block = made
         for name in path:
-            block = block[name]
+            block = block.setdefault(name, {})
         block[last] = value
     return made
 

@@ -67,12 +67,12 @@ def test_dvc_reads_the_same_values(file):
             r"train\.visits\.example_a\.0 is 'clasification'; .*'classification', 'localization' or 'segmentation'",
         ),
         (
-            {"runs__example_a_localization__train__override": {"batch_siz": 2}},
-            r"runs\.example_a_localization\.train\.override\.batch_siz is not a parameter; did you mean batch_size\?",
+            {"runs__example_a_localization__train__override__pretrain": {"batch_siz": 2}},
+            r"runs\.example_a_localization\.train\.override\.pretrain\.batch_siz is not a parameter; did you mean batch_size\?",
         ),
         (
-            {"runs__example_a_localization__train__override": {"rates": {"encoder": -1}}},
-            r"override\.rates\.encoder is -1; .*greater than 0",
+            {"runs__example_a_localization__train__override__pretrain": {"rates": {"encoder": -1}}},
+            r"override\.pretrain\.rates\.encoder is -1; .*greater than 0",
         ),
         (
             {"runs__example_a_localization__train__visits": {"example_a": ["localization", "classification"]}},
@@ -85,6 +85,31 @@ def test_dvc_reads_the_same_values(file):
                 "runs__foundation_x__train__snapshots": None,
             },
             "runs: foundation_x, example_a_localization with role: joint; give it to one run",
+        ),
+        (
+            {"runs__foundation_x__train__momentum": {"stat": 0.9, "end": 1.0}},
+            r"train\.momentum\.stat is not a parameter; did you mean start\?",
+        ),
+        (
+            {"runs__foundation_x__train__momentum": {"start": 1.5, "end": 1.0}},
+            r"train\.momentum\.start is 1\.5; .*less than or equal to 1",
+        ),
+        (
+            {"runs__foundation_x__train__override__model": {"localization": {"decoder": "mine"}}},
+            r"foundation_x\.train\.override\.model\.localization\.decoder is 'mine'; .*'own' or 'shared'",
+        ),
+        (
+            {"runs__foundation_x__train__override__model": {"image_size": 96}},
+            "store_size is 72, below model.image_size 96",
+        ),
+        ({"runs__foundation_x__of": "foundation_x"}, r"foundation_x\.of: only a run with role: ablation"),
+        (
+            {"runs__example_a_localization__role": "ablation", "runs__example_a_localization__of": "foundation_y"},
+            r"example_a_localization\.of is foundation_y; no such run; did you mean foundation_x",
+        ),
+        (
+            {"runs__example_a_localization__role": "ablation", "runs__example_a_localization__of": "foundation_x"},
+            r"example_a_localization\.of is foundation_x; give a run with role: ablation that is of no other",
         ),
         ({"runs__foundation_x__role": "baseline"}, "a baseline has one dataset and one task"),
         (
@@ -197,7 +222,7 @@ def test_two_baselines_of_one_cell_are_one_too_many(tiny):
 
 
 def test_overrides_replace_single_values(tiny):
-    made = tiny(runs__example_a_localization__train__override={"rates": {"encoder": 0.5}, "clip": {}})
+    made = tiny(runs__example_a_localization__train__override__pretrain={"rates": {"encoder": 0.5}, "clip": {}})
     how = made.pretraining("example_a_localization")
     assert how.rates.encoder == 0.5
     assert how.rates.decoder == made.pretrain.rates.decoder
@@ -251,7 +276,7 @@ def test_raising_cycles_changes_no_training_slice(tiny):
         {"runs__foundation_x__title": "Other", "runs__foundation_x__gpus": 0},
         {"report__titles": {}, "evaluate__iou": 0.5},
         {"datasets__example_a__mirror": True, "datasets__example_a__classification__uncertain": "u_ones"},
-        {"runs__example_a_localization__train__override": {"weight_decay": 0.5}},
+        {"runs__example_a_localization__train__override__pretrain": {"weight_decay": 0.5}},
     ],
     ids=str,
 )
@@ -284,7 +309,7 @@ def test_scoring_knows_nothing_of_training_nor_of_intervals(tiny):
 
 
 def test_tables_know_titles_and_what_each_run_trained_with(tiny):
-    made = table_slice(tiny(runs__example_a_localization__train__override={"batch_size": 2}))
+    made = table_slice(tiny(runs__example_a_localization__train__override__pretrain={"batch_size": 2}))
     assert made.titles == {"example_a": "Example A"}
     assert {run: how.batch_size for run, how in made.pretrain.items()} == {
         "foundation_x": 4,

@@ -21,10 +21,14 @@ from fxcore.slices.data import Heads
 
 
 class Samples(Dataset[dict[str, Any]]):
-    """Images of a store with the truth of one task, transformed; indexed by (row, seed)."""
+    """Images of a store with the truth of one task, transformed; indexed by (row, seed).
 
-    def __init__(self, store: Store, task: Task, heads: Heads, transform: v2.Compose) -> None:
+    With two `views` a sample has a second one of its image; only for classification, whose truth is the same for both.
+    """
+
+    def __init__(self, store: Store, task: Task, heads: Heads, transform: v2.Compose, views: int = 1) -> None:
         self.store, self.task, self.transform = store, task, transform
+        self.views = views if task is Task.CLASSIFICATION else 1
         if task is Task.CLASSIFICATION:
             self.labels, self.known = store.targets(heads)
 
@@ -35,12 +39,19 @@ class Samples(Dataset[dict[str, Any]]):
             sample |= self._boxes(row)
         elif self.task is Task.SEGMENTATION:
             sample["masks"] = tv_tensors.Mask(torch.from_numpy(self.store.mask(row)))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            sample = self.transform(sample)
+        original = sample
+        sample = self._transformed(original, seed)
+        if self.views == 2:
+            sample["second"] = self._transformed(original, derive(seed, "second"))["image"]
         if self.task is Task.CLASSIFICATION:
             sample["labels"], sample["known"] = torch.from_numpy(self.labels[row]), torch.from_numpy(self.known[row])
         return sample | {"row": row}
+
+    def _transformed(self, sample: dict[str, Any], seed: int) -> dict[str, Any]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            made: dict[str, Any] = self.transform(sample)
+        return made
 
     def _boxes(self, row: int) -> dict[str, Tensor]:
         labels, xywh = self.store.boxes(row)
@@ -56,7 +67,9 @@ class Samples(Dataset[dict[str, Any]]):
 
 def collate(samples: Sequence[dict[str, Any]]) -> Batch:
     """One batch of samples of one task."""
-    batch = Batch([one["row"] for one in samples], torch.stack([one["image"].as_subclass(Tensor) for one in samples]))
+    batch = Batch([one["row"] for one in samples], _stacked(samples, "image"))
+    if "second" in samples[0]:
+        batch = replace(batch, second=_stacked(samples, "second"))
     if "known" in samples[0]:
         return replace(
             batch,
@@ -66,8 +79,12 @@ def collate(samples: Sequence[dict[str, Any]]) -> Batch:
     if "boxes" in samples[0]:
         return replace(batch, boxes=tuple(_target(one["boxes"], one["labels"]) for one in samples))
     if "masks" in samples[0]:
-        return replace(batch, masks=torch.stack([one["masks"].as_subclass(Tensor) for one in samples]).float())
+        return replace(batch, masks=_stacked(samples, "masks").float())
     return batch
+
+
+def _stacked(samples: Sequence[dict[str, Any]], name: str) -> Tensor:
+    return torch.stack([one[name].as_subclass(Tensor) for one in samples])
 
 
 def _target(boxes: tv_tensors.BoundingBoxes, labels: Tensor) -> Target:

@@ -22,11 +22,13 @@ class Target:
 class Batch:
     """Images (B, 1, H, W) grey uint8, their rows in the store, and the truth of the task asked for; the others are None.
 
+    `second` is another view of the images, like them, for the teacher where it sees one of its own.
     `labels` (B, classes) 0..1 with `known` (B, classes); `boxes` one `Target` an image; `masks` (B, classes, H, W) 0 or 1.
     """
 
     rows: Sequence[int]
     images: Tensor
+    second: Tensor | None = None
     labels: Tensor | None = None
     known: Tensor | None = None
     boxes: tuple[Target, ...] | None = None
@@ -54,6 +56,7 @@ class Batch:
         return replace(
             self,
             images=self.images.to(device, non_blocking=True),
+            second=move(self.second),
             labels=move(self.labels),
             known=move(self.known),
             boxes=boxes,

@@ -21,7 +21,7 @@ from fxcore.models.localization.decoder import Decoded, Decoder, LocalizationHea
 from fxcore.models.localization.denoising import Noise, draw
 from fxcore.models.localization.encoder import Encoder, Memory
 from fxcore.models.segmentation import SegmentationDecoder, segmentation_head
-from fxcore.params.model import Model
+from fxcore.params.model import Model, Projector
 from fxcore.passes import Task
 from fxcore.seeding import derive
 
@@ -30,7 +30,7 @@ Part = TypeVar("Part", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True)
 class ClassificationTrunk:
-    """`features` (B, C): mean over the last stage's tokens after its norm."""
+    """`features` (B, C): mean over the last stage's tokens after its norm, projected where there is a projector."""
 
     features: Tensor
 
@@ -75,7 +75,7 @@ Trunk = ClassificationTrunk | LocalizationTrunk | SegmentationTrunk
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """`logits` (B, classes) and the pooled `features` (B, C)."""
+    """`logits` (B, classes) and the `features` (B, C) that the head takes."""
 
     logits: Tensor
     features: Tensor
@@ -100,6 +100,15 @@ class Segmentation:
 
 
 Prediction = Classification | Localization | Segmentation
+
+
+def projector(channels: int, sizes: Projector | None) -> nn.Module:
+    """From the pooled feature (B, channels) to what the classification heads take (Ark); nothing in between without `sizes`."""
+    if sizes is None:
+        return nn.Identity()
+    if not sizes.hidden:
+        return nn.Linear(channels, sizes.width)
+    return nn.Sequential(nn.Linear(channels, sizes.width), nn.ReLU(), nn.Linear(sizes.width, sizes.width))
 
 
 class FoundationX(nn.Module):
@@ -127,7 +136,9 @@ class FoundationX(nn.Module):
 
         self.backbone = part("backbone", lambda: Backbone(model))
         channels = self.backbone.channels
-        self.classification_heads = of_each(Task.CLASSIFICATION, lambda n: nn.Linear(channels[-1], n))
+        self.projector = part("projector", lambda: projector(channels[-1], model.projector))
+        width = model.projector.width if model.projector else channels[-1]
+        self.classification_heads = of_each(Task.CLASSIFICATION, lambda n: nn.Linear(width, n))
         if Task.LOCALIZATION in tasks:
             self.localization_encoder = part("encoder", lambda: Encoder(model.localization, channels[1:]))
             self.queries = part("queries", lambda: Queries(model.localization))
@@ -151,7 +162,8 @@ class FoundationX(nn.Module):
         """The shared part of a branch after the backbone, from its stage maps."""
         match task:
             case Task.CLASSIFICATION:
-                return ClassificationTrunk(self.backbone.norm(maps[-1].permute(0, 2, 3, 1)).mean((1, 2)))
+                pooled = self.backbone.norm(maps[-1].permute(0, 2, 3, 1)).mean((1, 2))
+                return ClassificationTrunk(self.projector(pooled))
             case Task.LOCALIZATION:
                 normed = self.backbone.normalised(maps)
                 return LocalizationTrunk(normed, self.localization_encoder(normed))

@@ -51,7 +51,11 @@ class Params(Block):
 
     def pretraining(self, run: str) -> Pretrain:
         """`pretrain` with the run's overrides."""
-        return Pretrain.model_validate(merged(self.pretrain.model_dump(), self.runs[run].train.override))
+        return Pretrain.model_validate(merged(self.pretrain.model_dump(), self.runs[run].train.override.pretrain))
+
+    def network(self, run: str) -> Model:
+        """`model` with the run's overrides."""
+        return Model.model_validate(merged(self.model.model_dump(), self.runs[run].train.override.model))
 
     def title(self, key: str) -> str:
         """A dataset as tables and figures print it."""
@@ -63,12 +67,15 @@ class Params(Block):
         """The run that the tables are about."""
         return next(key for key, run in self.runs.items() if run.role == "joint")
 
+    def against(self, run: str) -> tuple[str, ...]:
+        """The runs that tables compare a run with: the joint one with all baselines, an ablation with what it changes."""
+        one = self.runs[run]
+        if one.role == "joint":
+            return tuple(key for key, other in self.runs.items() if other.role == "baseline")
+        return () if one.of is None else (one.of,)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.store_size < self.model.image_size:
-            raise ValueError(
-                f"store_size is {self.store_size}, below model.image_size {self.model.image_size}; stored images must not be upsampled"
-            )
         if unknown := [key for key in self.report.titles if key not in self.datasets]:
             raise ValueError(f"report.titles.{unknown[0]}: no such dataset; {nearest(unknown[0], self.datasets)}")
         for key, run in self.runs.items():
@@ -88,28 +95,53 @@ class Params(Block):
     def _check_run(self, key: str, run: Run) -> None:
         visits, snapshots = run.train.visits, run.train.snapshots
         place = f"runs.{key}.train"
+        how, network = self._overridden(key, place)
+        if self.store_size < network.image_size:
+            raise ValueError(
+                f"store_size is {self.store_size}, below model.image_size {network.image_size}; stored images must not be upsampled"
+            )
         for name, tasks in visits.items():
-            self._check_visit(f"{place}.visits.{name}", name, tasks)
+            self._check_visit(f"{place}.visits.{name}", name, tasks, network)
+        self._check_reference(key, run)
         if run.role == "baseline" and sum(map(len, visits.values())) != 1:
             raise ValueError(f"runs.{key}: a baseline has one dataset and one task")
         if stray := _outside(snapshots.cells, visits) if snapshots else None:
             raise ValueError(
                 f"{place}.snapshots.cells: the run does not visit {stray}; snapshots are of what it visits"
             )
+        self._check_training(place, run, how)
+
+    def _overridden(self, key: str, place: str) -> tuple[Pretrain, Model]:
         try:
             how = self.pretraining(key)
         except ValidationError as error:
-            raise ValueError(f"{place}.override.{explain(error, Pretrain)}") from error
-        self._check_training(place, run, how)
+            raise ValueError(f"{place}.override.pretrain.{explain(error, Pretrain)}") from error
+        try:
+            return how, self.network(key)
+        except ValidationError as error:
+            raise ValueError(f"{place}.override.model.{explain(error, Model)}") from error
 
-    def _check_visit(self, place: str, name: str, tasks: tuple[Task, ...]) -> None:
+    def _check_reference(self, key: str, run: Run) -> None:
+        if run.of is None:
+            return
+        if run.role != "ablation":
+            raise ValueError(f"runs.{key}.of: only a run with role: ablation is compared with another")
+        other = self.runs.get(run.of)
+        if other is None:
+            raise ValueError(f"runs.{key}.of is {run.of}; no such run; {nearest(run.of, self.runs)}")
+        if other.role != "ablation" or other.of is not None:
+            raise ValueError(f"runs.{key}.of is {run.of}; give a run with role: ablation that is of no other")
+        if stray := _outside(run.train.visits, other.train.visits):
+            raise ValueError(f"runs.{key}.train.visits: {run.of}, which it is compared with, does not visit {stray}")
+
+    def _check_visit(self, place: str, name: str, tasks: tuple[Task, ...], network: Model) -> None:
         if name not in self.datasets:
             raise ValueError(f"{place}: no such dataset; {nearest(name, self.datasets)}")
         has = self.datasets[name].tasks
         if lacking := [task for task in tasks if task not in has]:
             raise ValueError(f"{place}: the dataset has no {lacking[0]}; it has {', '.join(has)}")
         if Task.LOCALIZATION in tasks:
-            sizes, tokens = self.model.localization, self.model.tokens
+            sizes, tokens = network.localization, network.tokens
             if len(self.datasets[name].classes(Task.LOCALIZATION)) > sizes.labels:
                 raise ValueError(
                     f"model.localization.labels is {sizes.labels}, fewer than the localization classes of {name}"
@@ -117,7 +149,7 @@ class Params(Block):
             if sizes.queries > tokens:
                 raise ValueError(
                     f"model.localization.queries is {sizes.queries}, more than the {tokens} encoder tokens of"
-                    f" model.image_size {self.model.image_size}; give fewer queries or larger images"
+                    f" model.image_size {network.image_size}; give fewer queries or larger images"
                 )
 
     def _check_training(self, place: str, run: Run, how: Pretrain) -> None:

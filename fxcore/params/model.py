@@ -73,8 +73,17 @@ class Segmentation(Block):
     """Of whole channels, after pyramid pooling."""
 
 
+class Projector(Block):
+    """Between the pooled feature and the classification heads (Ark)."""
+
+    width: Count = 1376
+    """Of its output, which the heads take and the consistency of classification compares."""
+    hidden: bool = True
+    """Whether a hidden layer of that width comes first; false for a single linear layer."""
+
+
 class Model(Block):
-    """Sizes of the network; the same for all runs."""
+    """Sizes of the network; a run may replace single values under `override`."""
 
     image_size: Annotated[int, Field(ge=32)]
     """Side of the square input in pixels, all tasks."""
@@ -84,6 +93,8 @@ class Model(Block):
     """Divides intensities after the mean is subtracted."""
     backbone: Backbone
     """The shared image encoder."""
+    projector: Projector | None = None
+    """Before the classification heads; null gives them the pooled feature, as Foundation X does."""
     localization: Localization = Localization()
     """Sizes of the localization branch."""
     segmentation: Segmentation = Segmentation()

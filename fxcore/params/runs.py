@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from fxcore.params.blocks import Block, Count, Name, Probability
-from fxcore.params.training import Start
+from fxcore.params.blocks import Block, Count, Name
+from fxcore.params.training import Ramped, Start
 from fxcore.passes import Task, Visits
 
 
@@ -35,6 +35,15 @@ class Snapshots(Block):
     """Datasets and tasks after which a snapshot is taken, and which each snapshot is scored for."""
 
 
+class Override(Block):
+    """Values of other blocks that a run replaces, the rest of each block staying as it is."""
+
+    model: dict[str, Any] = {}
+    """In place of those of `model`."""
+    pretrain: dict[str, Any] = {}
+    """In place of those of `pretrain`."""
+
+
 class Training(Block):
     """What a run trains on and how long; everything here is part of what its weights are."""
 
@@ -42,11 +51,13 @@ class Training(Block):
     """Datasets in the order of a cycle, each with the tasks to train."""
     cycles: Count
     """Times through all visits."""
+    repeats: Count = 1
+    """Times through a dataset's passes before the next dataset's turn; with `cycles: 1`, one long visit to each."""
     horizon_cycles: Count
     """Cycles after which the learning rate reaches zero; apart from `cycles`, so that raising `cycles` continues a run."""
     lock: tuple[Task, ...] = (Task.LOCALIZATION, Task.SEGMENTATION)
     """Tasks with a lock pass before the release pass."""
-    momentum: Probability | None = 0.80
+    momentum: Ramped | None = 0.80
     """The teacher after each pass: momentum · teacher + (1 - momentum) · student; null trains without a teacher."""
     stage_cycles: Count = 1
     """Cycles that one job executes where `pretrain.stage` is `cycle`; `cycles` are a multiple of it."""
@@ -56,8 +67,8 @@ class Training(Block):
     """Snapshots of the teacher; null for none."""
     start: Start | None = None
     """Weights to start from; heads that they lack are drawn. Null draws all at random from `seed`."""
-    override: dict[str, Any] = {}
-    """Values that replace those of `pretrain` for this run."""
+    override: Override = Override()
+    """What this run has other than the rest."""
 
     @property
     def order(self) -> Visits:
@@ -70,8 +81,11 @@ class Run(Block):
 
     title: str
     """As the tables print it."""
-    role: Literal["joint", "baseline"]
-    """`joint` is the model the paper proposes; a `baseline` has one dataset and one task and stands beside it in table 3."""
+    role: Literal["joint", "baseline", "ablation", "start"]
+    """`joint` is the model the paper proposes; a `baseline` has one dataset and one task and stands beside it in table 3; an
+    `ablation` stands in the table of that name; a `start` gives weights for other runs to start from."""
+    of: Name | None = None
+    """Of an ablation: the run that it is compared with and changes something of; null for that run itself."""
     gpus: Annotated[int, Field(ge=0)] = 1
     """GPUs the run asks for; on a machine without one it trains on the CPU."""
     train: Training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from fxcore.params.blocks import Block, Count, NonNegative, Positive, Probability, Sorted
 from fxcore.passes import Granularity, Task
@@ -33,7 +33,7 @@ class Rates(Block):
     """Base learning rate of each parameter group (design table, Foundation X section 6)."""
 
     backbone: Positive = 1e-5
-    """Backbone and its norms."""
+    """Backbone and its norms, and the projector."""
     classification_head: Positive = 1e-5
     """Classification heads."""
     encoder: Positive = 1e-4
@@ -69,6 +69,23 @@ class LocalizationLoss(Block):
     """Factor of -GIoU in matching."""
 
 
+class Ramp(Block):
+    """A number that moves along half a cosine, pass by pass, until the run's horizon (Ark)."""
+
+    start: Probability
+    """Its value in the first pass."""
+    end: Probability
+    """Its value at the horizon."""
+
+
+def _kind(value: object) -> str:
+    return "[ramp]" if isinstance(value, dict | Ramp) else "[fixed]"
+
+
+Ramped = Annotated[Annotated[Probability, Tag("[fixed]")] | Annotated[Ramp, Tag("[ramp]")], Discriminator(_kind)]
+"""A number, or how it moves."""
+
+
 class Start(Block):
     """Weights that a run starts from, in place of random ones."""
 
@@ -92,14 +109,21 @@ class Pretrain(Block):
     a micro-batch only. Null computes the batch at once."""
     rates: Rates = Rates()
     """Base learning rates."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """`sgd` has a momentum of 0.9."""
     weight_decay: NonNegative = 1e-4
-    """AdamW's, of all parameters."""
+    """The optimiser's, of all parameters."""
     warmup_updates: Annotated[int, Field(ge=0)] = 0
     """Updates of linear warm-up before the cosine."""
     clip: Annotated[dict[Task, Positive], Sorted] = {Task.LOCALIZATION: 0.1}
     """Largest global gradient norm, for the tasks named."""
-    consistency: Probability = 0.5
+    consistency: Ramped = 0.5
     """Weight of the consistency terms; the task loss has the rest. Release passes only, and only with a teacher."""
+    detached: tuple[Task, ...] = ()
+    """Tasks whose consistency terms give no gradient: `[localization]` does what the authors' code does."""
+    views: Literal[1, 2] = 1
+    """Augmented views of an image in classification: with 2 the teacher sees one of its own (Ark). The maps of the other tasks
+    are compared by position, so there it always sees the student's."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """`bf16` and `fp16` compute the network in mixed precision, `fp16` with a scaled loss; losses and optimiser stay in fp32."""
     dice_smooth: Positive = 1.0

@@ -9,8 +9,8 @@ from fxcore.evaluation.headline import headline, printed
 from fxcore.evaluation.statistics import UNTRAINED
 from fxcore.passes import Task
 from fxcore.report.published import pretraining
-from fxcore.report.render import Table
-from fxcore.report.results import Results
+from fxcore.report.render import Table, interval
+from fxcore.report.results import Results, percent
 
 Record = dict[str, Any]
 
@@ -27,7 +27,7 @@ def table3_pretraining(results: Results) -> Table:
         f" {100 * results.slice.evaluate.confidence:.0f} % bootstrap intervals over patients; one seed. The state of each"
         " branch was chosen on validation, for each dataset and task; “choice” is the branch that did best there."
         " AUC of CheXpert and MIMIC-CXR is the mean of five classes, as in the paper; Dice counts an empty mask predicted"
-        " empty as 1. Δ is teacher minus baseline, of unrounded values. A baseline is a single-task run."
+        " empty as 1. A baseline is a single-task run. Δ is teacher minus baseline, paired by image."
         " The gain is that of the teacher over the network"
         " before training, paired by image. Published numbers are of the paper's data and splits (one run, no intervals;"
         " Islam et al. 2025), not of these images. Intervals over few patients say little."
@@ -57,7 +57,8 @@ def _record(results: Results, key: str, task: Task) -> Record:
         **_of_branch("teacher", joint, "teacher", metric),
         **_of_branch("student", joint, "student", metric),
         **_of_branch("choice", joint, "choice", metric),
-        **_percent("gain", joint["gain"]),
+        **percent("difference", joint.get("difference", {})),
+        **percent("gain", joint["gain"]),
         "published_baseline": published and published.baseline,
         "published_foundation_x": published and published.foundation_x,
         "test_images": chosen["images"],
@@ -69,13 +70,7 @@ def _record(results: Results, key: str, task: Task) -> Record:
 
 
 def _of_branch(column: str, cell: Mapping[str, Any], branch: str, metric: str) -> dict[str, float | None]:
-    return _percent(column, cell.get(cell.get("choice", "") if branch == "choice" else branch, {}).get(metric, {}))
-
-
-def _percent(column: str, found: Mapping[str, Any]) -> dict[str, float | None]:
-    """A column's value and interval in percent; None where there is none."""
-    numbers = {"": found.get("value"), "_low": found.get("low"), "_high": found.get("high")}
-    return {f"{column}{end}": None if number is None else round(100 * number, 2) for end, number in numbers.items()}
+    return percent(column, cell.get(cell.get("choice", "") if branch == "choice" else branch, {}).get(metric, {}))
 
 
 def _undefined(classes: Sequence[str]) -> str:
@@ -83,28 +78,19 @@ def _undefined(classes: Sequence[str]) -> str:
     return f"no positives, or no negatives, in test: {', '.join(classes)}" if classes else ""
 
 
-def _cell(one: Record, column: str, sign: str = "") -> str:
-    value, low, high = (one[f"{column}{end}"] for end in ("", "_low", "_high"))
-    if value is None:
-        return "–"
-    interval = f" [{low:{sign}.1f}, {high:{sign}.1f}]" if low is not None and high is not None else ""
-    return f"{value:{sign}.1f}{interval}"
-
-
 def _row(one: Record) -> tuple[str, ...]:
-    teacher, baseline = one["teacher"], one["baseline"]
     seen = (one["images_seen_baseline"], one["images_seen_joint"])
     published = (one["published_baseline"], one["published_foundation_x"])
     return (
         one["dataset"],
         one["task"],
         printed(one["metric"]),
-        _cell(one, "baseline"),
-        _cell(one, "teacher"),
-        "–" if teacher is None or baseline is None else f"{teacher - baseline:+.1f}",
-        _cell(one, "gain", "+"),
-        _cell(one, "student"),
-        _cell(one, "choice"),
+        interval(one, "baseline"),
+        interval(one, "teacher"),
+        interval(one, "difference", "+"),
+        interval(one, "gain", "+"),
+        interval(one, "student"),
+        interval(one, "choice"),
         *("–" if number is None else f"{number:.2f}" for number in published),
         f"{one['test_images']:,} ({one['test_patients']:,})",
         ", ".join("–" if number is None else f"{number:,}" for number in seen),

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fxcore.files import atomic, write_text
 
@@ -36,6 +37,15 @@ class Table:
     records: Sequence[Mapping[str, object]]
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def interval(one: Mapping[str, Any], column: str, sign: str = "") -> str:
+    """A column's value with its interval, as printed."""
+    value, low, high = (one[f"{column}{end}"] for end in ("", "_low", "_high"))
+    if value is None:
+        return "–"
+    interval = f" [{low:{sign}.1f}, {high:{sign}.1f}]" if low is not None and high is not None else ""
+    return f"{value:{sign}.1f}{interval}"
 
 
 def _escaped(text: str, table: dict[str, str]) -> str:

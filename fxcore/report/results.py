@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,12 @@ class Results:
         if kinds == {True}:
             return "Phantom data: synthetic pictures, not radiographs."
         return "Real radiographs." if kinds == {False} else "Phantom and real datasets, as marked."
+
+
+def percent(column: str, found: Mapping[str, Any]) -> dict[str, float | None]:
+    """A column's value and interval in percent; None where there is none."""
+    numbers = {"": found.get("value"), "_low": found.get("low"), "_high": found.get("high")}
+    return {f"{column}{end}": None if number is None else round(100 * number, 2) for end, number in numbers.items()}
 
 
 def _json(path: Path) -> dict[str, Any]:

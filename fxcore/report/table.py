@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fxcore.passes import Mode, Pass, Split, Task
+from fxcore.report.ablation import ablation
 from fxcore.report.pretraining import table3_pretraining
 from fxcore.report.render import Table
 from fxcore.report.results import Results
@@ -69,7 +70,7 @@ def table2_schedule(results: Results) -> Table:
     """One cycle of the joint run, pass by pass (the paper's lock-release table), from the pass list that trains."""
     name, run = results.joint
     how, train = results.slice.pretrain[name], run.train
-    cycle = run_passes(run.order, train.lock, how.lock_fraction, 1)
+    cycle = run_passes(run.order, train.lock, how.lock_fraction, 1, train.repeats)
     records = [_pass_record(results, one, how.batch_size) for one in cycle]
     header = ("pass", "dataset", "task", "mode", "data", "trains", "updates", "images")
     rows = [
@@ -107,6 +108,6 @@ def _pass_record(results: Results, one: Pass, batch_size: int) -> dict[str, obje
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {
-    builder.__name__: builder for builder in (table1_datasets, table2_schedule, table3_pretraining)
+    builder.__name__: builder for builder in (table1_datasets, table2_schedule, table3_pretraining, ablation)
 }
 """By name, in the order of the paper."""

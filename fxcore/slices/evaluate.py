@@ -17,9 +17,10 @@ class ScoreSlice(Block):
 
 
 class EvaluateSlice(Block):
-    """For `evaluate`: the intervals; what a metric is comes with the choice that was made by it."""
+    """For `evaluate`: the intervals, and what a run is compared with; what a metric is comes with the choice made by it."""
 
     run: str
+    against: tuple[str, ...]
     store_size: int
     resamples: int
     confidence: float

@@ -45,13 +45,14 @@ def train_slice(params: Params, run: str) -> TrainSlice:
         seed=params.seed,
         visits=train.order,
         horizon_cycles=train.horizon_cycles,
+        repeats=train.repeats,
         lock=train.lock,
         momentum=train.momentum,
         stage_cycles=train.stage_cycles,
         keep_every=train.keep_every,
         snapshots=snapshots,
         start=train.start,
-        model=params.model,
+        model=params.network(run),
         pretrain=params.pretraining(run),
     )
 
@@ -77,7 +78,13 @@ def score_slice(params: Params, run: str) -> ScoreSlice:
 def evaluate_slice(params: Params, run: str) -> EvaluateSlice:
     """The slice of one run's metrics."""
     how = params.evaluate
-    return EvaluateSlice(run=run, store_size=params.store_size, resamples=how.resamples, confidence=how.confidence)
+    return EvaluateSlice(
+        run=run,
+        against=params.against(run),
+        store_size=params.store_size,
+        resamples=how.resamples,
+        confidence=how.confidence,
+    )
 
 
 def release_slice(params: Params, run: str) -> ReleaseSlice:

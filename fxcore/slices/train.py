@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fxcore.params.blocks import Block
 from fxcore.params.model import Model
-from fxcore.params.training import Pretrain, Start
+from fxcore.params.training import Pretrain, Ramped, Start
 from fxcore.passes import Pass, Stage, Task, Visits, fraction, passes, stages
 
 
@@ -15,10 +15,12 @@ class SnapshotsSlice(Block):
     cells: Visits
 
 
-def run_passes(visits: Visits, lock: tuple[Task, ...], lock_fraction: float, cycles: int) -> tuple[Pass, ...]:
+def run_passes(
+    visits: Visits, lock: tuple[Task, ...], lock_fraction: float, cycles: int, repeats: int = 1
+) -> tuple[Pass, ...]:
     """All passes of a run's first `cycles` cycles, in order; tasks in `lock` first train their head on `lock_fraction`."""
     datasets = [(name, frozenset(tasks)) for name, tasks in visits]
-    return passes(datasets, cycles, locked=frozenset(lock), lock_fraction=fraction(lock_fraction))
+    return passes(datasets, cycles, locked=frozenset(lock), lock_fraction=fraction(lock_fraction), repeats=repeats)
 
 
 class TrainSlice(Block):
@@ -29,8 +31,9 @@ class TrainSlice(Block):
     seed: int
     visits: Visits
     horizon_cycles: int
+    repeats: int
     lock: tuple[Task, ...]
-    momentum: float | None
+    momentum: Ramped | None
     stage_cycles: int
     keep_every: int
     snapshots: SnapshotsSlice | None
@@ -40,7 +43,7 @@ class TrainSlice(Block):
 
     def passes(self, cycles: int) -> tuple[Pass, ...]:
         """All passes of the run's first `cycles` cycles, in order."""
-        return run_passes(self.visits, self.lock, self.pretrain.lock_fraction, cycles)
+        return run_passes(self.visits, self.lock, self.pretrain.lock_fraction, cycles, self.repeats)
 
     def stages(self, cycles: int) -> tuple[Stage, ...]:
         """The jobs that train the run's first `cycles` cycles."""

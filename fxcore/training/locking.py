@@ -13,7 +13,12 @@ from fxcore.passes import Mode, Pass, Task
 
 LOCK_PLAN: dict[tuple[Task, Mode], tuple[str, ...]] = {
     (Task.CLASSIFICATION, Mode.LOCK): ("classification_heads.{dataset}",),
-    (Task.CLASSIFICATION, Mode.RELEASE): ("backbone.body", "backbone.norm", "classification_heads.{dataset}"),
+    (Task.CLASSIFICATION, Mode.RELEASE): (
+        "backbone.body",
+        "backbone.norm",
+        "projector",
+        "classification_heads.{dataset}",
+    ),
     (Task.LOCALIZATION, Mode.LOCK): ("queries", "decoders.{decoder}", "localization_heads.{dataset}"),
     (Task.LOCALIZATION, Mode.RELEASE): (
         "backbone.body",
@@ -34,7 +39,7 @@ SHARED_DECODER: dict[tuple[Task, Mode], tuple[str, ...]] = {
 """What is other where one decoder serves all datasets (Foundation X+): what is shared stands still in lock mode."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "backbone": ("backbone",),
+    "backbone": ("backbone", "projector"),
     "classification_head": ("classification_heads",),
     "encoder": ("localization_encoder",),
     "decoder": ("queries", "decoders", "localization_heads"),

@@ -15,9 +15,9 @@ from fxcore.data import transforms
 from fxcore.data.loaders import Samples, loader, shuffled
 from fxcore.data.store import Store
 from fxcore.data.targets import Batch
-from fxcore.models.foundation import FoundationX
+from fxcore.models.foundation import FoundationX, Trunk
 from fxcore.models.localization.denoising import Noise
-from fxcore.params.training import Augmentation
+from fxcore.params.training import Augmentation, Pretrain
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.seeding import derive
 from fxcore.slices.data import Heads
@@ -45,6 +45,14 @@ def build(slice_: TrainSlice, heads: Mapping[str, Heads]) -> FoundationX:
     return FoundationX(slice_.model, sizes, slice_.seed)
 
 
+def optimizer_of(network: FoundationX, how: Pretrain) -> torch.optim.Optimizer:
+    """The run's optimiser, with a group of parameters and a base rate for each kind of module."""
+    groups = locking.parameter_groups(network, how.rates)
+    if how.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=0.9, weight_decay=how.weight_decay, fused=True)
+    return torch.optim.AdamW(groups, weight_decay=how.weight_decay, fused=True)
+
+
 class Trainer:
     """Student, teacher and optimiser of one run; trains passes and turns to and from a `TrainState`."""
 
@@ -56,9 +64,9 @@ class Trainer:
         self.stores, self.horizon, self.device, self.workers = stores, horizon, device, workers
         self.heads = heads_of(slice_, stores)
         self.student = build(slice_, self.heads).to(device)
-        self.teacher = None if slice_.momentum is None else Teacher(self.student, slice_.momentum)
-        groups = locking.parameter_groups(self.student, self.how.rates)
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.how.weight_decay, fused=True)
+        self.teacher = None if slice_.momentum is None else Teacher(self.student)
+        self.optimizer = optimizer_of(self.student, self.how)
+        self.horizon_passes = len(slice_.passes(slice_.horizon_cycles))
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.how.precision == "fp16")
         self.passes = self.updates = self.within = 0
         self.seen = {name: {str(task): 0 for task in tasks} for name, tasks in slice_.visits}
@@ -71,7 +79,7 @@ class Trainer:
         """
         if self.slice.start is not None:
             log.info("%s", start(self.student, self.slice.start))
-            self.teacher = None if self.slice.momentum is None else Teacher(self.student, self.slice.momentum)
+            self.teacher = None if self.slice.momentum is None else Teacher(self.student)
 
     def restore(self, state: TrainState, within: int = 0) -> None:
         """Continue from a state of this run, after `within` updates of the pass that is under way.
@@ -115,7 +123,18 @@ class Trainer:
             rows, size, one.updates(len(rows), size), derive(self.slice.seed, self.slice.run, "order", one.index)
         )
         left = order[self.within :]
-        return loader(Samples(store, one.task, heads, transform), left, self.workers, pin=self.device.type == "cuda")
+        samples = Samples(store, one.task, heads, transform, self.how.views if self._compares(one) else 1)
+        return loader(samples, left, self.workers, pin=self.device.type == "cuda")
+
+    def _weight(self, one: Pass) -> float:
+        """Of the consistency terms beside the task loss."""
+        if self.teacher is None:
+            return 0.0
+        return schedule.ramped(self.how.consistency, one.index, self.horizon_passes)
+
+    def _compares(self, one: Pass) -> bool:
+        """Whether a pass has consistency terms: in lock mode no trained parameter is on a path to them."""
+        return one.mode is Mode.RELEASE and self._weight(one) > 0
 
     def run(self, one: Pass) -> Iterator[Row]:
         """Train one pass, or what is left of it; a row of numbers for each update; in rows, passes, cycles and updates count from 1.
@@ -146,7 +165,9 @@ class Trainer:
                 "images_per_second": round(len(batch.rows) / seconds, 2),
             }
         if self.teacher is not None:
-            self.teacher.follow(self.student)
+            assert self.slice.momentum is not None
+            momentum = schedule.ramped(self.slice.momentum, self.passes, self.horizon_passes)
+            self.teacher.follow(self.student, momentum)
         self.passes += 1
         self.within = 0
 
@@ -188,20 +209,24 @@ class Trainer:
         return sums
 
     def _loss(self, one: Pass, batch: Batch, whole: Whole, noise: Noise | None) -> dict[str, Tensor]:
-        """Weighted terms of the loss of a part of a batch; without a teacher, and in lock mode, there is no consistency term.
-
-        In lock mode no trained parameter is on a path to the consistency terms; the task loss keeps its weight.
-        """
+        """Weighted terms of the loss of a part of a batch; where there is no consistency term, the task loss keeps its weight."""
         images = transforms.normalise(batch.images, self.slice.model)
         with runtime.autocast(self.how.precision, self.device):
             trunk, found = self.student(images, one.dataset, one.task, noise=noise, locked=one.mode is Mode.LOCK)
-        weight = 0.0 if self.teacher is None else self.how.consistency
+        weight = self._weight(one)
         terms = {name: (1 - weight) * value for name, value in task_loss(found, batch, self.how, whole).items()}
-        if self.teacher is not None and weight > 0 and one.mode is Mode.RELEASE:
-            with torch.no_grad(), runtime.autocast(self.how.precision, self.device):
-                theirs = self.teacher.model.trunk(images, one.task)
-            terms["consistency"] = weight * whole.share(batch) * consistency(trunk, theirs)
+        if self._compares(one):
+            terms["consistency"] = weight * whole.share(batch) * self._consistency(one, batch, images, trunk)
         return terms
+
+    def _consistency(self, one: Pass, batch: Batch, images: Tensor, student: Trunk) -> Tensor:
+        """How far the student's trunk is from the teacher's, which may see a view of its own."""
+        assert self.teacher is not None
+        seen = images if batch.second is None else transforms.normalise(batch.second, self.slice.model)
+        with torch.no_grad(), runtime.autocast(self.how.precision, self.device):
+            teacher = self.teacher.model.trunk(seen, one.task)
+        with torch.set_grad_enabled(one.task not in self.how.detached):
+            return consistency(student, teacher)
 
 
 def counts(stores: Mapping[str, Store], slice_: TrainSlice) -> dict[tuple[str, Task], int]:

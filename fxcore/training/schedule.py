@@ -1,15 +1,24 @@
-"""The learning rate: linear warm-up, then a cosine to zero, by update."""
+"""What changes while a run trains: the learning rate by update, and what ramps by pass."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
+from fxcore.params.training import Ramp
 from fxcore.passes import Pass, Task
 
 
+def ramped(value: float | Ramp, done: int, horizon: int) -> float:
+    """A number in the pass after `done` of the `horizon`'s passes: fixed, or along half a cosine from start to end."""
+    if not isinstance(value, Ramp):
+        return value
+    part = min(1.0, done / horizon)
+    return value.end + (value.start - value.end) * 0.5 * (1 + math.cos(math.pi * part))
+
+
 def factor(update: int, warmup: int, horizon: int) -> float:
-    """Share of the base rate at an update, counted from 0: rises over `warmup` updates, reaches zero at `horizon`."""
+    """Share of the base rate at an update, counted from 0: linear over `warmup` updates, then a cosine, zero at `horizon`."""
     if update < warmup:
         return (update + 1) / warmup
     done = min(1.0, (update - warmup) / max(1, horizon - warmup))

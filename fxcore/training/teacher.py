@@ -18,16 +18,18 @@ class Teacher(Generic[Network]):
     normalisation and never with its initial one.
     """
 
-    def __init__(self, student: Network, momentum: float) -> None:
-        """Start from `student`, detached from it; `momentum` in [0, 1], 0.80 in the paper."""
+    def __init__(self, student: Network) -> None:
+        """Start from `student`, detached from it."""
         self.model: Network = copy.deepcopy(student).eval().requires_grad_(False)
-        self.momentum = momentum
 
     @torch.no_grad()
-    def follow(self, student: nn.Module) -> None:
-        """Move one step towards `student`, which must have the parameters and buffers the teacher was made with."""
+    def follow(self, student: nn.Module, momentum: float) -> None:
+        """Move one step towards `student`, which must have the parameters and buffers the teacher was made with.
+
+        `momentum` in [0, 1]: 0.80 in the paper.
+        """
         ours: list[Tensor] = list(self.model.parameters())
         theirs: list[Tensor] = list(student.parameters())
-        torch._foreach_lerp_(ours, theirs, 1.0 - self.momentum)
+        torch._foreach_lerp_(ours, theirs, 1.0 - momentum)
         for mine, its in zip(self.model.buffers(), student.buffers(), strict=True):
             mine.copy_(its)

@@ -10,13 +10,13 @@ from sklearn.metrics import roc_auc_score
 from fxcore.data import rle
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import estimate
-from fxcore.evaluation.evaluate import evaluate
+from fxcore.evaluation.evaluate import Scored, evaluate
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
 from fxcore.slices.evaluate import EvaluateSlice
 
 RESAMPLES, CONFIDENCE = 50, 0.9
-SLICE = EvaluateSlice(run="r", store_size=72, resamples=RESAMPLES, confidence=CONFIDENCE)
+SLICE = EvaluateSlice(run="r", against=(), store_size=72, resamples=RESAMPLES, confidence=CONFIDENCE)
 HOW = {"run": "r", "store_size": 72, "every": 1, "untrained": True, "iou": 0.4, "detections": 100}
 
 
@@ -33,16 +33,26 @@ def _scores(store, seed):
     return table.assign(task="classification"), scores
 
 
-def _evaluate(folder, stores, branches, chosen, task="classification", iou=0.4):
-    """The cell's metrics; `branches` has a table of predictions for each branch."""
+def _scored(folder, branches, chosen, task="classification", iou=0.4):
+    """Write what `score` does; `branches` has a table of predictions for each branch."""
+    folder.mkdir(exist_ok=True)
     table = pd.concat(one.assign(branch=branch) for branch, one in branches.items())
     table.assign(dataset="example_a", split="test").to_parquet(folder / "predictions.parquet")
     facts = {"params": HOW | {"iou": iou}, "chosen": {"example_a": {task: chosen}}, "seen": {"example_a": {task: 24}}}
     (folder / "choice.json").write_text(json.dumps(facts))
-    files = (folder / "predictions.parquet", folder / "choice.json")
-    evaluate(SLICE, *files, lambda keys: {key: stores[key] for key in keys}, folder / "metrics.json")
+    return facts["seen"]
+
+
+def _read(folder):
+    return Scored.read(folder / "predictions.parquet", folder / "choice.json")
+
+
+def _evaluate(folder, stores, branches, chosen, task="classification", iou=0.4):
+    """The cell's metrics."""
+    seen = _scored(folder, branches, chosen, task, iou)
+    evaluate(SLICE, lambda _: _read(folder), lambda keys: {key: stores[key] for key in keys}, folder / "metrics.json")
     content = json.loads((folder / "metrics.json").read_text())
-    assert content["seen"] == facts["seen"]
+    assert content["seen"] == seen
     return content["test"]["example_a"][task]
 
 
@@ -147,4 +157,25 @@ def test_what_cannot_be_read_says_how_to_make_it_again(stores, store, tmp_path, 
     _evaluate(tmp_path, stores, tables, CHOSEN)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=r"not readable predictions .* make them again with: snakemake"):
-        evaluate(SLICE, tmp_path / "predictions.parquet", tmp_path / "choice.json", dict, tmp_path / "again.json")
+        _read(tmp_path)
+
+
+def test_the_difference_from_another_run_is_paired_and_of_the_first_that_has_the_cell(stores, store, tmp_path):
+    (ours, mine), (theirs, other) = _shifted(store, 2), _shifted(store, 5)
+    # the run itself has a teacher, which stands for it; the other has none, so its student does
+    _scored(tmp_path / "r", {"student": theirs, "teacher": ours, "untrained": theirs}, CHOSEN, "segmentation")
+    _scored(tmp_path / "b", {"student": theirs, "untrained": ours}, {"student": 3, "choice": "student"}, "segmentation")
+    _scored(tmp_path / "a", {"student": _scores(store, 0)[0]}, {"student": 3, "choice": "student"})
+    slice_ = SLICE.model_copy(update={"against": ("a", "b", "r")})
+    evaluate(
+        slice_, lambda run: _read(tmp_path / run), lambda keys: {key: stores[key] for key in keys}, tmp_path / "m.json"
+    )
+    found = json.loads((tmp_path / "m.json").read_text())["test"]["example_a"]["segmentation"]["difference"]
+    difference = (mine - other).mean(axis=1)
+    seed = derive("bootstrap", "example_a", Task.SEGMENTATION)
+    expected = estimate(
+        lambda weights: np.average(difference, weights=weights), np.arange(6), RESAMPLES, CONFIDENCE, seed
+    )
+    assert found["run"] == "b"
+    assert (found["value"], found["low"], found["high"]) == pytest.approx(expected, abs=1e-6)
+    assert found["value"] > 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fxcore import paths
-from fxcore.evaluation.evaluate import evaluate
+from fxcore.evaluation.evaluate import Scored, evaluate
 from fxcore.evaluation.score import Candidate, _choices, candidates_of, choose, score
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params
@@ -119,8 +119,8 @@ def scored(_tiny, stores, tmp_path_factory):
     keep(keep_slice(params, "foundation_x"), folder / "checkpoints", folder / "kept")
     outputs = (folder / "predictions.parquet", folder / "choice.json")
     score(score_slice(params, "foundation_x"), folder / "kept", lambda _: stores, Machine(), 0, *outputs)
-    files = (folder / "predictions.parquet", folder / "choice.json")
-    evaluate(evaluate_slice(params, "foundation_x"), *files, lambda _: stores, folder / "metrics.json")
+    alone = evaluate_slice(params, "foundation_x").model_copy(update={"against": ()})
+    evaluate(alone, lambda _: Scored.read(*outputs), lambda _: stores, folder / "metrics.json")
     return folder
 
 

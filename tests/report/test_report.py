@@ -3,8 +3,8 @@
 import csv
 
 from fxcore.report import render
-from fxcore.report.pretraining import _cell, _undefined, table3_pretraining
-from fxcore.report.render import Table
+from fxcore.report.pretraining import _undefined, table3_pretraining
+from fxcore.report.render import Table, interval
 
 TABLE = Table(
     "T",
@@ -35,10 +35,10 @@ def test_a_cell_without_positives_says_so():
 
 
 def test_cells_for_readers():
-    assert _cell({"x": 91.23, "x_low": 80.0, "x_high": 95.0}, "x") == "91.2 [80.0, 95.0]"
-    assert _cell({"x": 91.23, "x_low": None, "x_high": None}, "x") == "91.2"
-    assert _cell({"x": None, "x_low": None, "x_high": None}, "x") == "–"
-    assert _cell({"x": 1.23, "x_low": -0.5, "x_high": 3.0}, "x", "+") == "+1.2 [-0.5, +3.0]"
+    assert interval({"x": 91.23, "x_low": 80.0, "x_high": 95.0}, "x") == "91.2 [80.0, 95.0]"
+    assert interval({"x": 91.23, "x_low": None, "x_high": None}, "x") == "91.2"
+    assert interval({"x": None, "x_low": None, "x_high": None}, "x") == "–"
+    assert interval({"x": 1.23, "x_low": -0.5, "x_high": 3.0}, "x", "+") == "+1.2 [-0.5, +3.0]"
 
 
 def _branch(metric, value, low=None, high=None, undefined=()):
@@ -54,6 +54,7 @@ JOINT = {
             "teacher": _branch("auc", 0.9),
             "untrained": _branch("auc", 0.5, 0.45, 0.55),
             "gain": {"value": 0.4, "low": 0.35, "high": 0.45},
+            "difference": {"run": "alone", "value": 0.015, "low": -0.0025, "high": 0.03},
         },
     },
     "tbx11k": {
@@ -110,6 +111,9 @@ def test_table_3_has_a_record_of_percent_for_each_dataset_and_task(tiny, handmad
         "choice": 91.23,
         "choice_low": 80.0,
         "choice_high": 95.0,
+        "difference": 1.5,
+        "difference_low": -0.25,
+        "difference_high": 3.0,
         "gain": 40.0,
         "gain_low": 35.0,
         "gain_high": 45.0,
@@ -122,9 +126,9 @@ def test_table_3_has_a_record_of_percent_for_each_dataset_and_task(tiny, handmad
         "note": "no positives, or no negatives, in test: Pneumothorax",
     }
     assert {column: value for column, value in second.items() if value is None}.keys() == {
-        *("baseline", "teacher", "untrained", "gain"),
-        *(f"{name}_low" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice")),
-        *(f"{name}_high" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice")),
+        *("baseline", "teacher", "untrained", "gain", "difference"),
+        *(f"{name}_low" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice", "difference")),
+        *(f"{name}_high" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice", "difference")),
         "images_seen_baseline",
     }
     assert second["student"] == second["choice"] == 25.0
@@ -139,7 +143,7 @@ def test_rows_of_table_3_for_readers(tiny, handmade):
             "metric": "AUC",
             "baseline": "88.5 [80.0, 90.0]",
             "Joint (teacher)": "90.0",
-            "Δ": "+1.5",
+            "Δ": "+1.5 [-0.2, +3.0]",
             "gain over untrained": "+40.0 [+35.0, +45.0]",
             "student": "91.2 [80.0, 95.0]",
             "choice": "91.2 [80.0, 95.0]",

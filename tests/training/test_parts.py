@@ -19,25 +19,25 @@ from fxcore.training.teacher import Teacher
 
 def test_following_a_still_student_is_the_closed_form():
     student = nn.Linear(2, 1)
-    teacher = Teacher(student, momentum=0.8)
+    teacher = Teacher(student)
     start = teacher.model.weight.clone()
     with torch.no_grad():
         student.weight.fill_(1.0)
     for _ in range(5):
-        teacher.follow(student)
+        teacher.follow(student, 0.8)
     torch.testing.assert_close(teacher.model.weight, 1.0 + 0.8**5 * (start - 1.0))
 
 
 def test_batchnorm_statistics_follow_too():
     student = nn.BatchNorm1d(3)
-    teacher = Teacher(student, momentum=0.8)
+    teacher = Teacher(student)
     student(torch.randn(16, 3) + 4.0)
-    teacher.follow(student)
+    teacher.follow(student, 0.8)
     torch.testing.assert_close(teacher.model.running_mean, student.running_mean)
 
 
 def test_the_teacher_takes_no_gradient_and_stays_in_evaluation_mode():
-    teacher = Teacher(nn.Sequential(nn.Linear(2, 2), nn.Dropout()), momentum=0.5)
+    teacher = Teacher(nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
     assert not any(parameter.requires_grad for parameter in teacher.model.parameters())
     assert not teacher.model.training
 

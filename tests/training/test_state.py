@@ -137,7 +137,7 @@ def test_a_state_knows_the_slice_and_heads_it_was_trained_with(trained, tiny, tm
     ("changes", "what"),
     [
         ({"pretrain__batch_size": 3}, "pretrain"),
-        ({"runs__foundation_x__train__override": {"weight_decay": 0.5}}, "pretrain"),
+        ({"runs__foundation_x__train__override__pretrain": {"weight_decay": 0.5}}, "pretrain"),
         ({"seed": 8}, "seed"),
         ({"runs__foundation_x__train__momentum": 0.5, "seed": 8, "store_size": 80}, "store_size, seed, momentum"),
         ({"runs__foundation_x__train__horizon_cycles": 5}, "horizon_cycles"),

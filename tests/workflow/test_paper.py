@@ -34,9 +34,10 @@ def test_a_dry_run_of_the_paper_lists_all_its_jobs(native):
     jobs = {
         rule: int(count) for rule, count in re.findall(r"^([a-z_]+)\s+(\d+)$", ran.stdout + ran.stderr, re.MULTILINE)
     }
-    # 150 cycles of Foundation X, a job each; 11 baselines of 150 cycles and 9 of 225 in jobs of 15
-    assert jobs["pretrain"] == 150 + 11 * 10 + 9 * 15
-    assert (jobs["normalize"], jobs["keep"], jobs["score"], jobs["evaluate"]) == (11, 21, 21, 21)
+    # 150 cycles of Foundation X, a job each; 11 baselines of 150 cycles and 9 of 225 in jobs of 15; 9 ablations of 50 cycles in
+    # jobs of 5 and one of a single long one; 200 cycles of Ark-6 in jobs of 10
+    assert jobs["pretrain"] == 150 + 11 * 10 + 9 * 15 + 9 * 10 + 1 + 20
+    assert (jobs["normalize"], jobs["keep"], jobs["score"], jobs["evaluate"]) == (11, 32, 32, 32)
 
 
 @pytest.mark.parametrize("file", [PAPER, PROJECT / "params.yaml"], ids=lambda file: file.name)

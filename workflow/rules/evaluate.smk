@@ -1,8 +1,7 @@
 rule evaluate:
     """A run's test metrics with intervals, from its saved predictions."""
     input:
-        predictions=f"{RESULTS}/predictions/{{run}}.parquet",
-        choice=f"{RESULTS}/predictions/{{run}}.json",
+        predictions=plan.compared,
         src=sources.closure("fxcore.evaluation.evaluate"),
     output:
         f"{RESULTS}/metrics/{{run}}.json",

@@ -71,11 +71,12 @@ rule index:
         f"{RESULTS}/benchmarks/index/index.tsv"
     params:
         results=plan.root,
+        tables=plan.tables,
         data=plan.data,
     message:
         "all tables and figures on one page"
     shell:
-        "python -m fxcore index --results {params.results:q} --log {log:q}"
+        "python -m fxcore index --tables {params.tables} --results {params.results:q} --log {log:q}"
 
 
 rule release:
