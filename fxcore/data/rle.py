@@ -53,3 +53,66 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
         raise ValueError(f"runs cover {runs.sum()} pixels; the image has {height} × {width} = {height * width}")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
+
+
+def numbers(text: str) -> NDArray[np.int64]:
+    """Pairs of start and length, (runs, 2), of run lengths written as numbers.
+
+    Raises:
+        ValueError: not pairs of whole numbers, the lengths above zero.
+    """
+    words = text.split()
+    if not words or len(words) % 2 or not all(map(str.isdecimal, words)):
+        raise ValueError(f"run lengths {_short(text)!r} are not pairs of start and length")
+    pairs = np.array(words, dtype=np.int64).reshape(-1, 2)
+    if not (pairs[:, 1] > 0).all():
+        raise ValueError(f"run lengths {_short(text)!r} have a run of length 0")
+    return pairs
+
+
+def relative(text: str) -> NDArray[np.int64]:
+    """Starts and ends (runs, 2), from 0, column by column, of text whose starts count from the end of the run before.
+
+    Raises:
+        ValueError: the text is not of that form.
+    """
+    return np.cumsum(numbers(text).reshape(-1)).reshape(-1, 2)
+
+
+def absolute(text: str) -> NDArray[np.int64]:
+    """Starts and ends (runs, 2), from 0, row by row, of text whose starts count from 1 at the first pixel.
+
+    Raises:
+        ValueError: the text is not of that form, or a run begins before the last has ended.
+    """
+    pairs = numbers(text)
+    starts = pairs[:, 0] - 1
+    ends = starts + pairs[:, 1]
+    if (starts < 0).any() or (starts[1:] < ends[:-1]).any():
+        raise ValueError(f"run lengths {_short(text)!r} do not rise from 1 on")
+    return np.stack([starts, ends], axis=1)
+
+
+def fill(spans: NDArray[np.int64], pixels: int) -> NDArray[np.bool_]:
+    """A line of pixels that is set in rising spans of start and end.
+
+    Raises:
+        ValueError: a span goes past the end.
+    """
+    if spans[-1, 1] > pixels:
+        raise ValueError(f"a run ends at pixel {spans[-1, 1]}; the image has {pixels}")
+    edges = np.concatenate([[0], spans.reshape(-1), [pixels]])
+    return np.repeat(np.arange(len(edges) - 1) % 2 == 1, np.diff(edges))
+
+
+def box(spans: NDArray[np.int64], across: int) -> tuple[int, int, int, int]:
+    """The least box around spans of lines of `across` pixels: first pixel in a line, first line, pixels, lines."""
+    first, last = spans[:, 0], spans[:, 1] - 1
+    lines = int(first[0] // across), int(last[-1] // across)
+    wraps = bool((first // across != last // across).any())
+    low, high = (0, across - 1) if wraps else (int((first % across).min()), int((last % across).max()))
+    return low, lines[0], high - low + 1, lines[1] - lines[0] + 1
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 30 else f"{text[:27]}…"

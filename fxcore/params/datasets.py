@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from fxcore.params.blocks import Block, Classes, Count, Sorted
+from fxcore.params.blocks import Block, Classes, Count, Probability, Sorted
 from fxcore.passes import Split, Task
+
+View = Literal["PA", "AP", "LAT", "OTHER"]
+Adapter = Literal[
+    "folder",
+    "chexpert",
+    "nih14",
+    "vindr_cxr",
+    "shenzhen",
+    "mimic_cxr",
+    "tbx11k",
+    "node21",
+    "candid_ptx",
+    "rsna_pneumonia",
+    "chestx_det",
+    "siim_acr",
+    "chexmask_vindr",
+    "vindr_ribcxr",
+    "montgomery",
+    "jsrt",
+    "cxr_lt_2024",
+    "padchest",
+    "brax",
+]
+"""Modules of `fxcore.data.adapters`."""
 
 
 class Columns(Block):
@@ -21,13 +45,23 @@ class Columns(Block):
     """train, val or test."""
 
 
+def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"{list(bounds)} do not rise")
+    return bounds
+
+
 class Labels(Block):
     """Image labels: a column a class, 1 present, 0 absent, -1 uncertain, blank not mentioned."""
 
     classes: Classes
     """Columns of the index CSV, in the order of the head's outputs."""
-    uncertain: Literal["u_ones", "u_zeros", "u_ignore"] = "u_ignore"
-    """What -1 means for training and scoring: present, absent, or no statement."""
+    uncertain: Literal["u_ones", "u_zeros", "u_ignore", "u_lsr_ones"] = "u_ignore"
+    """What -1 means for training and scoring: present, absent, no statement, or present with a target drawn from `smoothing`."""
+    smoothing: Annotated[tuple[Probability, Probability], AfterValidator(_rising)] = (0.55, 0.85)
+    """Bounds of the target of an uncertain class under `u_lsr_ones`; it is drawn from image, class and `seed` alone."""
+    seed: int = 0
+    """Of those draws."""
     blank: Literal["blank_zero", "blank_ignore"] = "blank_ignore"
     """What a blank means: absent, or no statement."""
     reported: Classes | None = None
@@ -35,27 +69,52 @@ class Labels(Block):
 
 
 class Annotations(Block):
-    """Boxes or masks in a COCO JSON file that lists exactly the annotated images; an image not listed is unknown, not empty."""
+    """Boxes or masks."""
 
-    file: str
-    """The COCO JSON, relative to the dataset's folder."""
+    file: str | None = None
+    """Of the format `folder`: the COCO JSON, relative to the dataset's folder; it lists exactly the annotated images, and an image
+    not listed is unknown, not empty."""
     classes: Classes
-    """Names of its categories, in the order of the head's outputs."""
+    """Names of the categories, in the order of the head's outputs."""
+
+
+class Holdout(Block):
+    """Parts of the patients that a release without a split of its own gives away."""
+
+    val: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """To validation, where a release has none."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """To test, where a release has no split at all."""
 
 
 class Dataset(Block):
     """One dataset: where it lies and what it says about its images."""
 
-    adapter: Literal["folder"] = "folder"
-    """The native format; `folder` is an index CSV with COCO JSON files (docs/how-to/own-dataset.md)."""
+    adapter: Adapter = "folder"
+    """The native format: that of a known dataset, by its key, or `folder`, an index CSV with COCO JSON files
+    (docs/how-to/own-dataset.md)."""
     source: Literal["native", "phantom"] = "native"
     """`native`: files you supply; `phantom`: synthetic radiographs that the workflow writes in the native format."""
     folder: str | None = None
     """Folder below the native root, or relative to the project when it starts with a dot; the dataset's key when null."""
+    pictures: str | None = None
+    """Where the pictures lie of a release that has none, like `folder`: that of another dataset."""
     index: str = "index.csv"
-    """The index CSV, relative to the folder."""
+    """Of the format `folder`: the index CSV, relative to the folder."""
     columns: Columns = Columns()
-    """Names of the index's columns."""
+    """Of the format `folder`: names of the index's columns."""
+    views: tuple[View, ...] | None = None
+    """Views to take, where a release names them; null takes all."""
+    readers: Literal["any", "majority", "consensus"] = "any"
+    """Who must call a class present, where several readers say."""
+    fuse_boxes: Probability | None = None
+    """Overlap (IoU) from which boxes of several readers are one, their mean; null keeps every reader's."""
+    holdout: Holdout = Holdout()
+    """What is held out where a release has no split of its own."""
+    exclude: tuple[str, ...] = ()
+    """Images to leave out, by their names in the store's list; the store says so."""
+    unreadable: Literal["error", "exclude"] = "error"
+    """What happens to a picture that cannot be decoded or is of one value: an error, or left out, and the store says so."""
     classification: Labels | None = None
     """Image labels; null where the dataset has none."""
     localization: Annotations | None = None
@@ -84,6 +143,12 @@ class Dataset(Block):
         for task in self.tasks:
             if twice := _twice(self.classes(task)):
                 raise ValueError(f"{task}.classes lists {twice} twice")
+        if self.adapter == "folder" and (
+            bare := [
+                task for task in (Task.LOCALIZATION, Task.SEGMENTATION) if (of := getattr(self, task)) and not of.file
+            ]
+        ):
+            raise ValueError(f"{bare[0]}.file is missing; name the COCO JSON with its annotations")
         labels = self.classification
         if labels and (unknown := [name for name in labels.reported or () if name not in labels.classes]):
             raise ValueError(f"classification.reported: {unknown[0]} is not among the classes")

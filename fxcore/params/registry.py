@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from fxcore import yamlfile
 from fxcore.params.blocks import Block, Classes, Count, merged
 from fxcore.params.datasets import Labels
+from fxcore.passes import Split
 
 REGISTRY = Path(__file__).parents[1] / "data" / "registry.yaml"
+FOLDER: dict[str, Any] = {"columns": {"patient": "patient"}}
+"""What a known dataset in the format `folder` has, unless its entry says otherwise."""
 FILES = {"localization": "boxes.json", "segmentation": "masks.json"}
-"""Annotation files of a known dataset in the folder format."""
+"""Its annotation files there."""
 
 
 class Head(Block):
@@ -23,40 +28,69 @@ class Head(Block):
     """In the order of its outputs."""
 
 
+class Expected(Block):
+    """What a complete copy of a release counts; null is unknown."""
+
+    images: Count
+    """Annotated images."""
+    patients: Count | None = None
+    """Patients, where the release names them."""
+    splits: dict[Split, Count] = {}
+    """Images of each split of the release's own."""
+    boxes: Count | None = None
+    """Boxes of all classes."""
+
+
 class Known(Block):
-    """A dataset of the paper."""
+    """A dataset that the study uses."""
 
     title: str
     """As tables and figures print it."""
-    paper: Count
-    """Its number in the paper's table 1."""
-    classification: Labels
+    paper: Annotated[int, Field(ge=1, le=15)] | None = None
+    """Its number in table 1 of Foundation X; null where it is not there."""
+    version: str
+    """Of the release that the adapter reads."""
+    licence: str
+    """Its terms, in short."""
+    citation: str
+    """What to cite."""
+    access: str
+    """What it takes to get it."""
+    url: str
+    """Where."""
+    expected: Expected
+    """What a complete copy counts."""
+    pictures: str | None = None
+    """The dataset whose pictures it annotates, where it has none."""
+    mirror: bool = True
+    """Whether a mirrored image is still a valid example."""
+    classification: Labels | None = None
     """Image labels and how they are read."""
     localization: Head | None = None
     """Boxes."""
     segmentation: Head | None = None
     """Masks."""
 
-    def dataset(self) -> dict[str, Any]:
+    def dataset(self, key: str) -> dict[str, Any]:
         """The values of its block in a parameter file that says nothing else."""
-        found: dict[str, Any] = {
-            "columns": {"patient": "patient"},
-            "classification": self.classification.model_dump(mode="json"),
-        }
-        for task, file in FILES.items():
-            head: Head | None = getattr(self, task)
-            if head is not None:
-                found[task] = {"file": file, "classes": list(head.classes)}
-        return found
+        blocks = ("classification", "localization", "segmentation")
+        own = self.model_dump(mode="json", include={"pictures", "mirror", *blocks})
+        return {"adapter": key} | {name: value for name, value in own.items() if value is not None}
 
 
 @cache
 def registry() -> Mapping[str, Known]:
-    """Every known dataset by key, in the paper's order."""
+    """Every known dataset by key; those of the paper in its order, then the others."""
     return {key: Known.model_validate(entry) for key, entry in yamlfile.load(REGISTRY).items()}
 
 
 def completed(key: str, entry: Any) -> Any:
     """A dataset's block of a parameter file over the values the registry has for its key."""
     known = registry().get(key)
-    return merged(known.dataset(), entry) if known is not None and isinstance(entry, dict) else entry
+    if known is None or not isinstance(entry, dict):
+        return entry
+    base = known.dataset(key)
+    if entry.get("adapter") == "folder":
+        base = merged(base, FOLDER) | {"pictures": None}
+        base |= {task: base[task] | {"file": file} for task, file in FILES.items() if task in base}
+    return merged(base, entry)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from fxcore.data import coco
-from fxcore.data.records import Code, Record
+from fxcore.data.native import Native, Problems, needed
+from fxcore.data.records import CODES, Code, Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Annotations, Columns, Dataset, Labels
 from fxcore.passes import Split, Task
@@ -15,24 +16,30 @@ from fxcore.passes import Split, Task
 VERSION = 1
 """Raised whenever the records of unchanged files change."""
 
-_CODES: dict[str, Code] = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1, "": None}
-
 Rows = list[tuple[str, dict[str, str]]]
 """Place in the file and cells by column."""
 
 
-def index_files(dataset: Dataset) -> tuple[str, ...]:
-    """The annotation files of a dataset, relative to its folder."""
-    blocks = (dataset.localization, dataset.segmentation)
-    return (dataset.index, *(block.file for block in blocks if block))
+def files(key: str, dataset: Dataset, native: Native) -> tuple[Path, ...]:
+    """The index and the COCO files.
+
+    Raises:
+        InputError: one is missing.
+    """
+    names = (
+        dataset.index,
+        *(block.file for block in (dataset.localization, dataset.segmentation) if block and block.file),
+    )
+    return tuple(needed(native.folder / name, key) for name in names)
 
 
-def records(key: str, dataset: Dataset, folder: Path) -> Iterator[Record]:
-    """Every image of the index, in its order.
+def records(key: str, dataset: Dataset, native: Native, _: Problems) -> Iterator[Record]:
+    """Every image of the index, in its order. It stops at the first mistake: the file is the user's own to mend.
 
     Raises:
         InputError: a file, row or value that contradicts the format or `dataset`.
     """
+    folder = native.folder
     columns, index = dataset.columns, folder / dataset.index
     rows = _rows(index, columns, dataset.classes(Task.CLASSIFICATION))
     known = {row[columns.file] for _, row in rows}
@@ -40,12 +47,12 @@ def records(key: str, dataset: Dataset, folder: Path) -> Iterator[Record]:
     masks = _listed(folder, dataset.segmentation, known, index)
     for where, row in rows:
         name = row[columns.file]
-        patient = row[columns.patient] if columns.patient else name
+        patient = row[columns.patient] if columns.patient else None
         yield Record(
             image=name,
             file=folder / name,
             patient=patient,
-            group=f"{key}:{patient}",
+            group=f"{key}:{name if patient is None else patient}",
             split=Split(row[columns.split]),
             labels=_labels(row, dataset.classification, where) if dataset.classification else None,
             boxes=boxes[name].boxes() if name in boxes else None,
@@ -56,7 +63,7 @@ def records(key: str, dataset: Dataset, folder: Path) -> Iterator[Record]:
 
 
 def _listed(folder: Path, block: Annotations | None, known: set[str], index: Path) -> dict[str, coco.Listed]:
-    if block is None:
+    if block is None or block.file is None:
         return {}
     listed = coco.read(folder / block.file, block.classes)
     if stray := sorted(set(listed) - known):
@@ -116,7 +123,7 @@ def _check_row(where: str, row: dict[str, str], columns: Columns) -> None:
 def _labels(row: dict[str, str], labels: Labels, where: str) -> dict[str, Code]:
     found: dict[str, Code] = {}
     for name in labels.classes:
-        if row[name] not in _CODES:
+        if row[name] not in CODES:
             raise InputError(f"{where}: {name} is {row[name]!r}; expected 1, 0, -1 or blank")
-        found[name] = _CODES[row[name]]
+        found[name] = CODES[row[name]]
     return found

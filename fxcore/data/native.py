@@ -1,0 +1,180 @@
+"""What all adapters need of native files: where they lie, listings, tables, and what to do about a mistake."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from fxcore.data.records import Record
+from fxcore.errors import InputError
+from fxcore.explain import nearest
+from fxcore.params.datasets import Dataset
+from fxcore.passes import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """A dataset as downloaded: its own folder, and that of the pictures, which is another one where a release has none."""
+
+    folder: Path
+    pictures: Path
+
+
+class Problems:
+    """What to do about a mistake in native files: stop at the first, or collect them all."""
+
+    def __init__(self, keep_going: bool = False) -> None:
+        self.keep_going = keep_going
+        self.found: list[str] = []
+
+    def say(self, message: str) -> None:
+        """Report a mistake; returns only where all are collected, and the caller then leaves out what is wrong.
+
+        Raises:
+            InputError: with the message, unless all mistakes are collected.
+        """
+        if not self.keep_going:
+            raise InputError(message)
+        self.found.append(message)
+
+
+class Adapter(Protocol):
+    """A module of `fxcore.data.adapters`."""
+
+    VERSION: int
+    """Raised whenever the records of unchanged files change."""
+
+    def files(self, key: str, dataset: Dataset, native: Native) -> tuple[Path, ...]:
+        """The files that records are made from, and folders whose listing says what there is; no pictures.
+
+        Raises:
+            InputError: one that is needed is missing.
+        """
+        ...
+
+    def records(self, key: str, dataset: Dataset, native: Native, problems: Problems) -> Iterator[Record]:
+        """Every image of the dataset, with annotations for its tasks only, in an order that does not depend on the machine."""
+        ...
+
+
+def needed(path: Path, key: str) -> Path:
+    """The path, if it is there.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not path.exists():
+        raise InputError(
+            f"datasets.{key}: no {path}; put it there, correct datasets.{key}.folder, or say where native data lie with"
+            " FXCORE_NATIVE or local.yaml"
+        )
+    return path
+
+
+def first(folder: Path, names: Iterable[str], key: str) -> Path:
+    """The first of some alternative names (or glob patterns) that is in a folder.
+
+    Raises:
+        InputError: none is.
+    """
+    tried = list(names)
+    for name in tried:
+        if found := sorted(folder.glob(name)):
+            return found[0]
+    raise InputError(
+        f"datasets.{key}: {folder} has no {' or '.join(tried)}; put it there, correct datasets.{key}.folder, or say where"
+        " native data lie with FXCORE_NATIVE or local.yaml"
+    )
+
+
+def listing(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Files below a folder by name, whichever sub-folder they are in; `suffixes` in lower case, "" for all.
+
+    Raises:
+        InputError: two files have one name.
+    """
+    found: dict[str, Path] = {}
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            if not name.lower().endswith(tuple(suffixes)) or name.startswith("._"):
+                continue
+            if name in found:
+                raise InputError(f"{Path(root) / name}: {found[name]} has the same name; keep one of them")
+            found[name] = Path(root) / name
+    return found
+
+
+def check_classes(key: str, dataset: Dataset, task: Task, known: Sequence[str]) -> None:
+    """Refuse classes that a release has no column or category for.
+
+    Raises:
+        InputError: a class of the dataset's task is not among `known`.
+    """
+    if strange := [name for name in dataset.classes(task) if name not in known]:
+        raise InputError(
+            f"datasets.{key}.{task}.classes: {strange[0]} is no class of this release; {nearest(strange[0], known)}"
+        )
+
+
+def opened(path: Path) -> IO[str]:
+    """A text file, compressed by gzip if its name says so; a byte-order mark is skipped."""
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+Row = Mapping[str, str]
+"""Cells by column, stripped."""
+
+
+def rows(
+    path: Path, needs: Sequence[str], problems: Problems, aliases: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Row]]:
+    """Rows of a CSV with their place in it (`file, row 2` is the first after the header), by the names of its header.
+
+    `aliases` gives our name of columns that releases spell in several ways. Names and cells are stripped. Columns that nobody
+    needs are ignored; a row with too few or too many cells is a mistake.
+
+    Raises:
+        InputError: no CSV, or a column of `needs` is missing; a wrong row, unless mistakes are collected.
+    """
+    try:
+        with opened(path) as source:
+            reader = csv.reader(source)
+            names = [name.strip() for name in next(reader, [])]
+            header = [(aliases or {}).get(name, name) for name in names]
+            if missing := [name for name in needs if name not in header]:
+                raise InputError(
+                    f"{path}: no column {missing[0]!r}; it has {', '.join(names) or 'no header'}; is it the release's own file?"
+                )
+            for number, cells in enumerate(reader, start=2):
+                if len(cells) == len(header):
+                    yield f"{path}, row {number}", dict(zip(header, map(str.strip, cells), strict=True))
+                elif cells:
+                    problems.say(f"{path}, row {number}: has {len(cells)} cells; the header has {len(header)}")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; download it again") from error
+    except (OSError, EOFError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error}); download it again") from error
+
+
+class Unique:
+    """Refuses an identifier that comes twice."""
+
+    def __init__(self, problems: Problems, what: str = "image") -> None:
+        self.problems, self.what = problems, what
+        self.seen: dict[str, str] = {}
+
+    def __call__(self, name: str, where: str) -> bool:
+        """Whether `name` is new; one that is not is a mistake."""
+        before = self.seen.setdefault(name, where)
+        if before is not where:
+            self.problems.say(f"{where}: {self.what} {name} is in {before} already; keep one")
+        return before is where
