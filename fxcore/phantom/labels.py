@@ -45,8 +45,13 @@ ABNORMAL = {"no lung opacity/not normal": "lung opacity"}
 ORGANS: dict[str, tuple[str, ...]] = {
     "right lung": ("Right Lung",),
     "left lung": ("Left Lung",),
+    "lung": ("Right Lung", "Left Lung"),
     "lungs": ("Right Lung", "Left Lung"),
     "heart": ("Heart",),
+    "right clavicle": ("Right Clavicle",),
+    "left clavicle": ("Left Clavicle",),
+    "clavicles": ("Right Clavicle", "Left Clavicle"),
+    **{f"{side.lower()}{number}": (f"{side}{number}",) for side in "RL" for number in range(1, 11)},
 }
 """Organs that a class joins."""
 BYSTANDERS = ("effusion", "calcification", "devices", "cardiomegaly", "atelectasis")
