@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,3 +179,33 @@ class Unique:
         if before is not where:
             self.problems.say(f"{where}: {self.what} {name} is in {before} already; keep one")
         return before is where
+
+
+def numbers(row: Row, columns: Sequence[str], where: str, problems: Problems) -> list[float] | None:
+    """The numbers in some cells of a row; None where one is no finite number, which is a mistake."""
+    found: list[float] = []
+    for name in columns:
+        try:
+            value = float(row[name])
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            problems.say(f"{where}: {name} is {row[name]!r}; expected a number")
+            return None
+        found.append(value)
+    return found
+
+
+def header(path: Path, where: str, keywords: Sequence[str]) -> dict[str, str]:
+    """Values in the header of a DICOM file as text, "" for one that is not there; the picture is not read.
+
+    Raises:
+        InputError: the file is missing, is no DICOM, or is cut short.
+    """
+    from pydicom import dcmread  # slow to import, and only some adapters look at headers
+
+    from fxcore.data import dicom
+
+    with dicom._readable(path, where):
+        found = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        return {name: str(found.get(name) or "").strip() for name in keywords}
