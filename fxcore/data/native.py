@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from fxcore.data.records import Record
+from fxcore.data.records import CODES, Box, Code, Record
 from fxcore.errors import InputError
 from fxcore.explain import nearest
-from fxcore.params.datasets import Dataset
+from fxcore.params.datasets import Dataset, View
 from fxcore.passes import Task
 
 
@@ -135,6 +135,22 @@ Row = Mapping[str, str]
 """Cells by column, stripped."""
 
 
+def lines(path: Path) -> Iterator[list[str]]:
+    """The stripped cells of each line of a CSV, its header first, however many they are.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with opened(path) as source:
+            for cells in csv.reader(source):
+                yield list(map(str.strip, cells))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; download it again") from error
+    except (OSError, EOFError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error}); download it again") from error
+
+
 def rows(
     path: Path, needs: Sequence[str], problems: Problems, aliases: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, Row]]:
@@ -146,24 +162,56 @@ def rows(
     Raises:
         InputError: no CSV, or a column of `needs` is missing; a wrong row, unless mistakes are collected.
     """
+    content = lines(path)
+    names = next(content, [])
+    header = [(aliases or {}).get(name, name) for name in names]
+    if missing := [name for name in needs if name not in header]:
+        raise InputError(
+            f"{path}: no column {missing[0]!r}; it has {', '.join(names) or 'no header'}; is it the release's own file?"
+        )
+    for number, cells in enumerate(content, start=2):
+        if len(cells) == len(header):
+            yield f"{path}, row {number}", dict(zip(header, cells, strict=True))
+        elif cells:
+            problems.say(f"{path}, row {number}: has {len(cells)} cells; the header has {len(header)}")
+
+
+def codes(
+    row: Row, classes: Sequence[str], where: str, problems: Problems, known: Mapping[str, Code] = CODES
+) -> dict[str, Code] | None:
+    """What a row says of some classes, in the writing of `known`; None where a cell is a mistake."""
     try:
-        with opened(path) as source:
-            reader = csv.reader(source)
-            names = [name.strip() for name in next(reader, [])]
-            header = [(aliases or {}).get(name, name) for name in names]
-            if missing := [name for name in needs if name not in header]:
-                raise InputError(
-                    f"{path}: no column {missing[0]!r}; it has {', '.join(names) or 'no header'}; is it the release's own file?"
-                )
-            for number, cells in enumerate(reader, start=2):
-                if len(cells) == len(header):
-                    yield f"{path}, row {number}", dict(zip(header, map(str.strip, cells), strict=True))
-                elif cells:
-                    problems.say(f"{path}, row {number}: has {len(cells)} cells; the header has {len(header)}")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; download it again") from error
-    except (OSError, EOFError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); download it again") from error
+        return {name: known[row[name]] for name in classes}
+    except KeyError:
+        wrong = next(name for name in classes if row[name] not in known)
+    allowed = ", ".join(text or "blank" for text in known)
+    problems.say(f"{where}: {wrong} is {row[wrong]!r}; expected one of {allowed}")
+    return None
+
+
+def box(label: str, xywh: Sequence[str], where: str, problems: Problems, reader: str | None = None) -> Box | None:
+    """A box of left, top, width and height as text; None where that is a mistake."""
+    try:
+        left, top, width, height = map(float, xywh)
+    except ValueError:
+        left = top = width = height = math.nan
+    if not all(map(math.isfinite, (left, top, width, height))) or width <= 0 or height <= 0:
+        problems.say(f"{where}: the box of {label} is {', '.join(xywh)}; expected left, top, width, height, above 0")
+        return None
+    return Box(label, (left, top, width, height), where, reader)
+
+
+_VIEWS: dict[str, View | None] = {
+    **dict.fromkeys(("", "UNK")),
+    "PA": "PA",
+    **dict.fromkeys(("AP", "AP_HORIZONTAL"), "AP"),
+    **dict.fromkeys(("L", "LL", "RL", "LAT", "LATERAL", "XTABLE LATERAL"), "LAT"),
+}
+
+
+def view(text: str) -> View | None:
+    """A projection as releases name it; oblique, decubitus and other rare ones are OTHER."""
+    return _VIEWS.get(text.upper(), "OTHER")
 
 
 class Unique:
