@@ -257,3 +257,14 @@ def header(path: Path, where: str, keywords: Sequence[str]) -> dict[str, str]:
     with dicom._readable(path, where):
         found = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
         return {name: str(found.get(name) or "").strip() for name in keywords}
+
+
+def header_view(path: Path, where: str, problems: Problems) -> View | None:
+    """PA or AP as a DICOM header states it, None where it does not; a header that cannot be read is a mistake."""
+    try:
+        stated = header(path, where, ["ViewPosition"])["ViewPosition"].upper()
+    except InputError as error:
+        problems.say(str(error))
+        return None
+    views: dict[str, View | None] = {"PA": "PA", "AP": "AP", "": None}
+    return views.get(stated, "OTHER")
