@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     pages.add_argument(
         "--pipeline", default="dvc.yaml", metavar="FILE", help="DVC file to renew (default: %(default)s)"
     )
+    _add_check(commands)
     _add_versioning(commands)
     _add_weights(commands)
     _add_predict(commands)
@@ -110,6 +111,15 @@ def parser() -> argparse.ArgumentParser:
         "--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help="tables to show (default: all)"
     )
     return root
+
+
+def _add_check(commands: _Commands) -> None:
+    made = commands.add(run.check)
+    made.add_argument("keys", nargs="*", metavar="key", help="datasets (default: all of the parameter file)")
+    made.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)
+    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--keep-going", action="store_true", help="collect everything that is wrong, not only the first")
+    made.add_argument("--pictures", action="store_true", help="decode every picture, which may take hours")
 
 
 def _add_weights(commands: _Commands) -> None:

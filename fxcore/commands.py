@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from fxcore import machine, paths
+from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.experiment import Params
@@ -84,15 +86,33 @@ def phantom(arguments: Arguments) -> None:
 
 def normalize(arguments: Arguments) -> None:
     """Make a dataset's store from its native files."""
+    from fxcore.data.native import locate
     from fxcore.data.normalize import normalize as run
 
     slice_ = _slice(arguments, StoreSlice, lambda params: make.store_slice(params, arguments.dataset))
-    here = _machine(arguments)
-    is_phantom = slice_.dataset.source == "phantom"
-    native = (
-        paths.phantom(arguments.results, slice_.key) if is_phantom else here.folder(slice_.key, slice_.dataset.folder)
-    )
-    run(slice_, native, paths.store(arguments.results, slice_.key, slice_.store_size), here.threads)
+    here, key, size = _machine(arguments), slice_.key, slice_.store_size
+    native = locate(arguments.results, here, key, slice_.dataset)
+    store, work = (at(arguments.results, key, size) for at in (paths.store, paths.store_work))
+    run(slice_, native, store, work, here.threads)
+
+
+def check(arguments: Arguments) -> None:
+    """Say what lies in the datasets' native folders: counts against a complete copy's, and what is wrong."""
+    from fxcore.data import check as checking
+    from fxcore.data.native import locate
+    from fxcore.params.registry import known
+
+    params = experiment.load(Path(arguments.params))
+    datasets = {key: params.datasets.get(key) or known(key) for key in arguments.keys or params.datasets}
+    here, results = machine.load(), Path(params.results_root)
+    findings = [
+        checking.check(key, dataset, locate(results, here, key, dataset), arguments.keep_going, arguments.pictures)
+        for key, dataset in datasets.items()
+    ]
+    as_json = json.dumps({one.key: one.facts() for one in findings}, indent=1, ensure_ascii=False)
+    sys.stdout.write(f"{as_json}\n" if arguments.json else checking.describe(findings))
+    if bad := [one.key for one in findings if not one.well]:
+        raise InputError(f"{len(bad)} of {len(findings)} datasets cannot be used as they are: {', '.join(bad)}")
 
 
 def visits(arguments: Arguments) -> None:

@@ -26,6 +26,11 @@ def store(results: Path, key: str, size: int | str) -> Path:
     return results / "data" / key / str(size)
 
 
+def store_work(results: Path, key: str, size: int | str) -> Path:
+    """Folder of what making a store leaves until it is complete."""
+    return results / "work" / "data" / key / str(size)
+
+
 def phantom(results: Path, key: str) -> Path:
     """Native folder of a phantom dataset; apart from the stores, which DVC keeps."""
     return results / "phantoms" / key

@@ -5,7 +5,6 @@ Methods that take wildcards are Snakemake input and params functions.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fxcore import machine, paths, sources
+from fxcore.data.native import adapter_of, locate
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params, load
@@ -66,14 +66,8 @@ class Plan:
             InputError: one line naming file, key or folder, and what to do.
         """
         plan = cls(load(Path(file)), machine.load())
-        for key, dataset in plan.params.datasets.items():
-            if dataset.source == "native" and not (plan._store(key) / "manifest.json").exists():
-                for path in plan.native(key):
-                    if not Path(path).is_file():
-                        raise InputError(
-                            f"datasets.{key}: no file {path}; put it there, correct the file names or the folder of datasets.{key},"
-                            " or say where native data lie with FXCORE_NATIVE or local.yaml"
-                        )
+        for key in plan.params.datasets:
+            plan.native(key)
         for run, one in plan.params.runs.items():
             start = one.train.start
             if start and not Path(start.file).is_file() and not (paths.kept(plan.results, run) / MANIFEST).exists():
@@ -141,17 +135,32 @@ class Plan:
     # Inputs
 
     def native(self, key: str) -> list[str]:
-        """Files of a dataset that its store is made from: annotation files, or the folder of a phantom."""
+        """Files of a dataset that its store is made from: annotation files, or the folder of a phantom.
+
+        None where they are gone and the store is there: it was brought back, and is as good.
+
+        Raises:
+            InputError: one is missing.
+        """
         dataset = self.params.datasets[key]
+        native = locate(self.results, self.machine, key, dataset)
         if dataset.source == "phantom":
-            return [str(paths.phantom(self.results, key))]
-        folder = self.machine.folder(key, dataset.folder)
-        adapter = importlib.import_module(f"fxcore.data.adapters.{dataset.adapter}")
-        return [str(folder / name) for name in adapter.index_files(dataset)]
+            return [str(native.folder)]
+        try:
+            return list(map(str, adapter_of(dataset).files(key, dataset, native)))
+        except InputError:
+            if (self._store(key) / "manifest.json").exists():
+                return []
+            raise
 
     def native_of_dataset(self, wildcards: Wildcards) -> list[str]:
         """For `normalize`: the native files."""
         return self.native(wildcards.dataset)
+
+    def phantom_sources(self, wildcards: Wildcards) -> list[str]:
+        """For `phantom`: our source files, those of the format's writer and no other among them."""
+        writer = self.params.datasets[wildcards.dataset].adapter
+        return sorted({*sources.closure("fxcore.phantom.phantom"), *sources.closure(f"fxcore.phantom.native.{writer}")})
 
     def normalize_sources(self, wildcards: Wildcards) -> list[str]:
         """For `normalize`: our source files, those of the dataset's adapter and no other among them."""

@@ -7,6 +7,7 @@ import the edited file and a mere touch re-runs nothing.
 from __future__ import annotations
 
 import ast
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -52,3 +53,11 @@ def closure(module: str) -> tuple[str, ...]:
         waiting.append(name.rpartition(".")[0] or _PACKAGE.name)
     tables = {table for path in seen.values() if path.name == "__init__.py" for table in path.parent.glob("*.csv")}
     return tuple(sorted(str(path.relative_to(_PACKAGE.parent)) for path in {*seen.values(), *tables}))
+
+
+def digest(*modules: str) -> str:
+    """A checksum of the source files of some modules and of all that they import from the package."""
+    made = hashlib.sha256()
+    for file in sorted({file for module in modules for file in closure(module)}):
+        made.update((_PACKAGE.parent / file).read_bytes())
+    return made.hexdigest()

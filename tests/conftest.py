@@ -14,6 +14,7 @@ from PIL import Image
 
 from fxcore import yamlfile
 from fxcore.params.experiment import Params, load
+from fxcore.slices.data import StoreSlice
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -51,14 +52,13 @@ def tiny(_tiny):
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory):
     """The store of the tiny preset's dataset, made once; no test changes it."""
-    from fxcore.data.normalize import normalize
     from fxcore.data.store import Store
     from fxcore.phantom.phantom import write
     from fxcore.slices.make import phantom_slice, store_slice
 
     root, params = tmp_path_factory.mktemp("data"), load(TINY)
     write(phantom_slice(params, "example_a"), root / "native")
-    normalize(store_slice(params, "example_a"), root / "native", root / "store")
+    make_store(store_slice(params, "example_a"), root / "native", root / "store")
     return {"example_a": Store(root / "store")}
 
 
@@ -72,6 +72,14 @@ def changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
             block = block.setdefault(name, {})
         block[last] = value
     return made
+
+
+def make_store(slice_: StoreSlice, folder: Path, store: Path, processes: int = 1) -> None:
+    """The store of a dataset whose native files lie in `folder`."""
+    from fxcore.data.native import Native
+    from fxcore.data.normalize import normalize
+
+    normalize(slice_, Native(folder, folder), store, store.with_name(f"{store.name}-work"), processes)
 
 
 class FolderDataset:

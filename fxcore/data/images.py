@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from fxcore.data import dicom
 from fxcore.errors import InputError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
@@ -26,6 +25,8 @@ def read(path: Path, where: str) -> NDArray[np.uint8]:
     """
     if not path.is_file():
         raise InputError(f"{where}: no image {path}; put it there or remove the row")
+    from fxcore.data import dicom  # pydicom only where a picture is read: planning names this function, too
+
     suffix = path.suffix.lower()
     if suffix in (".mha", ".mhd"):
         return _metaimage(path, where)

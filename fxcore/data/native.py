@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib
 import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
+from fxcore import paths
 from fxcore.data.records import CODES, Box, Code, Record
 from fxcore.errors import InputError
 from fxcore.explain import nearest
+from fxcore.machine import Machine
 from fxcore.params.datasets import Dataset, View
 from fxcore.passes import Task
 
@@ -62,6 +65,20 @@ class Adapter(Protocol):
     def records(self, key: str, dataset: Dataset, native: Native, problems: Problems) -> Iterator[Record]:
         """Every image of the dataset, with annotations for its tasks only, in an order that does not depend on the machine."""
         ...
+
+
+def adapter_of(dataset: Dataset) -> Adapter:
+    """The module that reads a dataset's format."""
+    return cast(Adapter, importlib.import_module(f"fxcore.data.adapters.{dataset.adapter}"))
+
+
+def locate(results: Path, machine: Machine, key: str, dataset: Dataset) -> Native:
+    """Where a dataset's native files lie: a phantom's below the results root, others as the machine says."""
+    if dataset.source == "phantom":
+        folder = paths.phantom(results, key)
+        return Native(folder, folder)
+    folder = machine.folder(key, dataset.folder)
+    return Native(folder, folder if dataset.pictures is None else machine.folder(key, dataset.pictures))
 
 
 def needed(path: Path, key: str) -> Path:
@@ -260,11 +277,9 @@ def header(path: Path, where: str, keywords: Sequence[str]) -> dict[str, str]:
 
 
 def header_view(path: Path, where: str, problems: Problems) -> View | None:
-    """PA or AP as a DICOM header states it, None where it does not; a header that cannot be read is a mistake."""
+    """The projection that a DICOM header states; one that cannot be read is a mistake."""
     try:
-        stated = header(path, where, ["ViewPosition"])["ViewPosition"].upper()
+        return view(header(path, where, ["ViewPosition"])["ViewPosition"])
     except InputError as error:
         problems.say(str(error))
         return None
-    views: dict[str, View | None] = {"PA": "PA", "AP": "AP", "": None}
-    return views.get(stated, "OTHER")

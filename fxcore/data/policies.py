@@ -44,7 +44,7 @@ def fused(boxes: Iterable[Box], iou: float) -> tuple[Box, ...]:
     for box in boxes:
         for group in groups:
             mates = group[0].label == box.label and box.reader not in {one.reader for one in group}
-            if mates and _overlap(_mean(group), np.array(box.xywh)) >= iou:
+            if mates and overlap(_mean(group), np.array(box.xywh)) >= iou:
                 group.append(box)
                 break
         else:
@@ -62,7 +62,8 @@ def _mean(group: Sequence[Box]) -> NDArray[np.float64]:
     return mean
 
 
-def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Intersection over union of two boxes: left, top, width, height."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
     common = float(np.prod(np.clip(high - low, 0, None)))
     return common / (float(np.prod(a[2:]) + np.prod(b[2:])) - common)
@@ -81,7 +82,7 @@ def targets(
     if policy.uncertain == "u_lsr_ones":
         low, high = policy.smoothing
         for row, column in np.argwhere(uncertain):
-            share = derive("smoothing", policy.seed, images[row], policy.classes[column]) / 2**63
+            share = derive("smoothing", policy.smoothing_seed, images[row], policy.classes[column]) / 2**63
             target[row, column] = low + (high - low) * share
     return target.astype(np.float32), known
 

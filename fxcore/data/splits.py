@@ -1,4 +1,4 @@
-"""Training, validation and test where a release does not say: whole patients, chosen by a hash of their name."""
+"""Training, validation and test where a release does not say: whole groups (patients), chosen by a hash of their name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fxcore.seeding import derive
 def assign(key: str, records: Sequence[Record], dataset: Dataset) -> list[Record]:
     """Records with a split each.
 
-    A release without splits gives `holdout.test` and `holdout.val` of its patients to test and validation; one with training
-    and test images only gives `holdout.val` of its training patients to validation. What a release says otherwise stays. The
-    choice depends on the dataset's key and the patients' names alone, and an added patient moves at most one other.
+    A release without splits gives `holdout.test` and `holdout.val` of its groups to test and validation; one with training
+    and test images only gives `holdout.val` of its training groups to validation. What a release says otherwise stays. The
+    choice depends on the dataset's key and the groups' names alone, and an added group moves at most one other.
     """
     given = {record.split for record in records}
     holdout = _holdout(dataset, None in given and Split.TEST not in given)
@@ -32,7 +32,7 @@ def assign(key: str, records: Sequence[Record], dataset: Dataset) -> list[Record
         vals = 0 if Split.VAL in given else round(holdout.val * len(rest))
     moved |= dict.fromkeys(rest[:vals], Split.VAL) | dict.fromkeys(rest[vals:], Split.TRAIN)
     return [
-        record if record.split in (Split.VAL, Split.TEST) else replace(record, split=moved[_unit(record)])
+        record if record.split in (Split.VAL, Split.TEST) else replace(record, split=moved[record.group])
         for record in records
     ]
 
@@ -46,10 +46,6 @@ def _holdout(dataset: Dataset, all_free: bool) -> Holdout:
     return Holdout(val=val / (whole if all_free else train + val), test=test / whole)
 
 
-def _unit(record: Record) -> str:
-    return record.image if record.patient is None else record.patient
-
-
 def _shuffled(key: str, records: Iterable[Record]) -> list[str]:
-    units = {_unit(record) for record in records}
+    units = {record.group for record in records}
     return sorted(units, key=lambda unit: derive("split", key, unit))

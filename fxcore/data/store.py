@@ -17,12 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fxcore import paths
+from fxcore.data import policies
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads
 
-UNCERTAIN = -1
 _ANNOTATED = {Task.CLASSIFICATION: "has_labels", Task.LOCALIZATION: "has_boxes", Task.SEGMENTATION: "has_masks"}
 
 
@@ -75,10 +75,8 @@ class Store:
         policy = heads.classification
         assert policy is not None
         codes = self._labels[list(policy.classes)].to_numpy(dtype=np.float32, na_value=np.nan)
-        uncertain, blank = codes == UNCERTAIN, np.isnan(codes)
-        known = ~(uncertain & (policy.uncertain == "u_ignore")) & ~(blank & (policy.blank == "blank_ignore"))
-        target = np.where(uncertain, float(policy.uncertain == "u_ones"), np.where(blank, 0.0, codes))
-        return target.astype(np.float32), known & self.table["has_labels"].to_numpy()[:, None]
+        target, known = policies.targets(codes, policy, self.table["image"].tolist())
+        return target, known & self.table["has_labels"].to_numpy()[:, None]
 
     def boxes(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Class indices (n,) and boxes (n, 4) as left, top, width, height in native pixels."""

@@ -59,9 +59,9 @@ class Labels(Block):
     uncertain: Literal["u_ones", "u_zeros", "u_ignore", "u_lsr_ones"] = "u_ignore"
     """What -1 means for training and scoring: present, absent, no statement, or present with a target drawn from `smoothing`."""
     smoothing: Annotated[tuple[Probability, Probability], AfterValidator(_rising)] = (0.55, 0.85)
-    """Bounds of the target of an uncertain class under `u_lsr_ones`; it is drawn from image, class and `seed` alone."""
-    seed: int = 0
-    """Of those draws."""
+    """Bounds of the target of an uncertain class under `u_lsr_ones`, drawn from image, class and `smoothing_seed` alone."""
+    smoothing_seed: int = 0
+    """Another one draws other targets."""
     blank: Literal["blank_zero", "blank_ignore"] = "blank_ignore"
     """What a blank means: absent, or no statement."""
     reported: Classes | None = None

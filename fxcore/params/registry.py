@@ -10,9 +10,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fxcore import yamlfile
+from fxcore.errors import InputError
+from fxcore.explain import nearest
 from fxcore.params.blocks import Block, Classes, Count, merged
-from fxcore.params.datasets import Labels
-from fxcore.passes import Split
+from fxcore.params.datasets import Dataset, Labels
+from fxcore.passes import Split, Task
 
 REGISTRY = Path(__file__).parents[1] / "data" / "registry.yaml"
 FOLDER: dict[str, Any] = {"columns": {"patient": "patient"}}
@@ -71,6 +73,11 @@ class Known(Block):
     segmentation: Head | None = None
     """Masks."""
 
+    def classes(self, task: Task) -> tuple[str, ...]:
+        """Classes of a task's head in order; empty where the dataset lacks the task."""
+        block: Labels | Head | None = getattr(self, task)
+        return block.classes if block else ()
+
     def dataset(self, key: str) -> dict[str, Any]:
         """The values of its block in a parameter file that says nothing else."""
         blocks = ("classification", "localization", "segmentation")
@@ -82,6 +89,17 @@ class Known(Block):
 def registry() -> Mapping[str, Known]:
     """Every known dataset by key; those of the paper in its order, then the others."""
     return {key: Known.model_validate(entry) for key, entry in yamlfile.load(REGISTRY).items()}
+
+
+def known(key: str) -> Dataset:
+    """A known dataset as its key alone describes it.
+
+    Raises:
+        InputError: no such dataset.
+    """
+    if key not in registry():
+        raise InputError(f"{key}: no such dataset; {nearest(key, registry())}")
+    return Dataset.model_validate(completed(key, {}))
 
 
 def completed(key: str, entry: Any) -> Any:

@@ -5,13 +5,18 @@ import json
 import pytest
 
 from fxcore.data.adapters import folder
+from fxcore.data.native import Native, Problems
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from tests.conftest import FOLDER_PARAMS
 
 
 def _records(dataset):
-    return list(folder.records("mine", Dataset.model_validate(FOLDER_PARAMS), dataset.write()))
+    return _read(FOLDER_PARAMS, dataset.write())
+
+
+def _read(params, root):
+    return list(folder.records("mine", Dataset.model_validate(params), Native(root, root), Problems()))
 
 
 def test_labels_are_raw_codes(folder_dataset):
@@ -31,9 +36,8 @@ def test_an_image_listed_without_annotation_is_empty_and_one_not_listed_is_unkno
 
 def test_patients_and_groups(folder_dataset):
     assert _records(folder_dataset)[1].group == "mine:p1"
-    no_patients = Dataset.model_validate(FOLDER_PARAMS | {"columns": {}})
-    records = list(folder.records("mine", no_patients, folder_dataset.write()))
-    assert records[1].patient == "images/1.png"
+    records = _read(FOLDER_PARAMS | {"columns": {}}, folder_dataset.write())
+    assert (records[1].patient, records[1].group) == (None, "mine:images/1.png")
 
 
 @pytest.mark.parametrize(
@@ -47,14 +51,14 @@ def test_patients_and_groups(folder_dataset):
 )
 def test_all_three_coco_forms_of_a_mask(folder_dataset, segmentation):
     folder_dataset.masks["annotations"][0]["segmentation"] = segmentation
-    assert _records(folder_dataset)[0].masks[0].rle["size"] == [20, 30]
+    assert _records(folder_dataset)[0].masks[0].shape["size"] == [20, 30]
 
 
 def test_an_excel_byte_order_mark_is_no_part_of_the_first_column(folder_dataset):
     root = folder_dataset.write()
     index = root / "index.csv"
     index.write_bytes(b"\xef\xbb\xbf" + index.read_bytes())
-    assert len(list(folder.records("mine", Dataset.model_validate(FOLDER_PARAMS), root))) == 7
+    assert len(_read(FOLDER_PARAMS, root)) == 7
 
 
 def _set(row, **values):
@@ -115,7 +119,7 @@ def test_a_cut_json_is_named(folder_dataset):
     root = folder_dataset.write()
     (root / "boxes.json").write_text(json.dumps(folder_dataset.boxes)[:-20])
     with pytest.raises(InputError, match=r"boxes\.json: cannot be read as JSON"):
-        list(folder.records("mine", Dataset.model_validate(FOLDER_PARAMS), root))
+        _read(FOLDER_PARAMS, root)
 
 
 def test_a_row_of_the_wrong_length_is_named(folder_dataset):
@@ -123,4 +127,4 @@ def test_a_row_of_the_wrong_length_is_named(folder_dataset):
     with (root / "index.csv").open("a") as sink:
         sink.write("images/9.png,p9,train,1,0,extra\n")
     with pytest.raises(InputError, match=r"index\.csv, row 9: has 6 cells; the header has 5"):
-        list(folder.records("mine", Dataset.model_validate(FOLDER_PARAMS), root))
+        _read(FOLDER_PARAMS, root)

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from fxcore.data import transforms
 from fxcore.data.loaders import Samples, in_order, loader, shuffled
-from fxcore.data.normalize import normalize
 from fxcore.data.store import Store
 from fxcore.params.datasets import Dataset
 from fxcore.params.model import Model
 from fxcore.params.training import Augmentation
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads, StoreSlice
-from tests.conftest import FOLDER_PARAMS
+from tests.conftest import FOLDER_PARAMS, make_store
 
 DATASET = Dataset.model_validate(FOLDER_PARAMS)
 HEADS = Heads.of(DATASET, tuple(Task))
@@ -24,7 +23,7 @@ EVERYTHING = Augmentation(crop=0.5, flip=0.5, rotate=10, shift=0.1, zoom=0.2, br
 
 @pytest.fixture
 def store(folder_dataset, tmp_path):
-    normalize(StoreSlice(key="mine", store_size=40, dataset=DATASET), folder_dataset.write(), tmp_path / "store")
+    make_store(StoreSlice(key="mine", store_size=40, dataset=DATASET), folder_dataset.write(), tmp_path / "store")
     return Store(tmp_path / "store")
 
 

@@ -7,19 +7,18 @@ import pytest
 from PIL import Image
 
 from fxcore.data import images
-from fxcore.data.normalize import normalize
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset, Labels
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads, StoreSlice
-from tests.conftest import FOLDER_PARAMS
+from tests.conftest import FOLDER_PARAMS, make_store
 
 SLICE = StoreSlice(key="mine", store_size=32, dataset=Dataset.model_validate(FOLDER_PARAMS))
 
 
 def _store(dataset, tmp_path):
-    normalize(SLICE, dataset.write(), tmp_path / "store", threads=2)
+    make_store(SLICE, dataset.write(), tmp_path / "store", processes=2)
     return Store(tmp_path / "store")
 
 
@@ -135,11 +134,11 @@ def _box(*xywh):
         (_box(3, 4, float("nan"), 6), r"boxes\.json, annotation 0: box .* has no area"),
         (
             lambda dataset: dataset.masks["annotations"][0].update(segmentation={"size": [10, 30], "counts": [300]}),
-            r"masks\.json, annotation 0: the mask has 30 × 10 pixels, its image images/0\.png has 30 × 20",
+            r"masks\.json, annotation 0: lung: the mask has 30 × 10 pixels, its image 30 × 20; correct the mask",
         ),
         (
             lambda dataset: dataset.masks["annotations"][0].update(segmentation={"size": [20, 30], "counts": "521070"}),
-            r"masks\.json, annotation 0: runs cover 20 pixels; the image has 20 × 30 = 600",
+            r"masks\.json, annotation 0: lung: runs cover 20 pixels; the image has 20 × 30 = 600",
         ),
         (
             lambda dataset: dataset.rows[3].update(patient="p0"),
@@ -147,7 +146,7 @@ def _box(*xywh):
         ),
         (
             lambda dataset: [row.update(split="train") for row in dataset.rows[3:5]],
-            r"index\.csv: split val has no image annotated for classification",
+            r"datasets.mine: split val has no image annotated for classification",
         ),
         (
             lambda dataset: dataset.boxes["images"].__delitem__(slice(3, 5)) or dataset.boxes["annotations"].pop(1),
@@ -166,7 +165,7 @@ def test_a_mistake_is_one_line_and_leaves_no_store(folder_dataset, tmp_path, ben
 def test_two_runs_write_the_same_bytes(folder_dataset, tmp_path):
     root = folder_dataset.write()
     for name in ("one", "two"):
-        normalize(SLICE, root, tmp_path / name, threads=1 if name == "one" else 2)
+        make_store(SLICE, root, tmp_path / name, processes=1 if name == "one" else 2)
     for file in sorted((tmp_path / "one").iterdir()):
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 
@@ -190,10 +189,10 @@ def test_the_real_sets_are_read_with_the_counts_their_page_states(shared, tmp_pa
     root = shared("cxr-real")
     from fxcore.params.experiment import load
     from fxcore.slices.make import store_slice
-    from tests.conftest import PROJECT
+    from tests.conftest import PROJECT, make_store
 
     experiment = load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"store_size": 32})
-    normalize(store_slice(experiment, "cxr_main"), root, tmp_path)
+    make_store(store_slice(experiment, "cxr_main"), root, tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert sum(manifest["images"].values()) == 213
     assert manifest["annotated"]["localization"] == {"train": 69, "val": 22, "test": 22}

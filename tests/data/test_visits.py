@@ -7,13 +7,12 @@ import pytest
 from PIL import Image
 
 from fxcore import provenance
-from fxcore.data.normalize import normalize
 from fxcore.data.store import Store
 from fxcore.data.visits import visits
 from fxcore.files import sha256
 from fxcore.params.datasets import Dataset
 from fxcore.slices.data import StoreSlice, VisitsSlice
-from tests.conftest import FOLDER_PARAMS, FolderDataset, changed
+from tests.conftest import FOLDER_PARAMS, FolderDataset, changed, make_store
 
 TASKS = ("classification", "segmentation")
 
@@ -23,7 +22,7 @@ def _listed(to, tasks=TASKS, bend=lambda _: None, size=32, **changes):
     dataset = FolderDataset(to / "native")
     bend(dataset)
     block = Dataset.model_validate(changed(FOLDER_PARAMS, changes))
-    normalize(StoreSlice(key="mine", store_size=size, dataset=block), dataset.write(), to / "store")
+    make_store(StoreSlice(key="mine", store_size=size, dataset=block), dataset.write(), to / "store")
     slice_ = VisitsSlice(run="r", store_size=size, visits=(("mine", tasks),))
     visits(slice_, {"mine": Store(to / "store")}, to / "visits.json")
     return (to / "visits.json").read_bytes()
@@ -50,6 +49,8 @@ def test_it_names_files_classes_policies_and_numbers_of_the_visited_tasks(plain)
             "uncertain": "u_ignore",
             "blank": "blank_ignore",
             "reported": None,
+            "smoothing": [0.55, 0.85],
+            "smoothing_seed": 0,
         },
         "localization": [],
         "segmentation": ["lung"],
@@ -58,7 +59,7 @@ def test_it_names_files_classes_policies_and_numbers_of_the_visited_tasks(plain)
 
 
 def _paint(dataset):
-    Image.fromarray(np.zeros((20, 30), dtype=np.uint8)).save(dataset.root / "images/0.png")
+    Image.fromarray(np.eye(20, 30, dtype=np.uint8) * 255).save(dataset.root / "images/0.png")
 
 
 def _move_mask(dataset):

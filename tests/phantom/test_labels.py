@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from fxcore.params.registry import registry
+from fxcore.passes import Task
 from fxcore.phantom.labels import MEANS, ORGANS, choose, known, plain, present
 from fxcore.phantom.scene import FINDINGS
 
-CHESTX_DET = registry()["chestx_det"].classification.classes
+CHESTX_DET = registry()["chestx_det"].classes(Task.CLASSIFICATION)
 
 
 def _drawn(classes, pictures, seed=0):
@@ -19,13 +20,13 @@ def _drawn(classes, pictures, seed=0):
 @pytest.mark.parametrize("key", registry())
 def test_every_class_of_the_known_datasets_can_be_drawn(key):
     dataset = registry()[key]
-    assert all(known(name) for name in dataset.classification.classes)
-    for head in filter(None, (dataset.localization, dataset.segmentation)):
-        assert all(plain(name) in MEANS.keys() | ORGANS.keys() for name in head.classes)
+    assert all(known(name) for name in dataset.classes(Task.CLASSIFICATION))
+    for task in (Task.LOCALIZATION, Task.SEGMENTATION):
+        assert all(plain(name) in MEANS.keys() | ORGANS.keys() for name in dataset.classes(task))
 
 
 def test_a_class_that_is_no_finding_is_not_known():
-    assert not known("Scoliosis")
+    assert not known("Unheard Of")
     assert known("Pleural_Thickening")
     assert known("NO FINDING")
 
@@ -57,7 +58,7 @@ def test_a_class_is_present_where_one_of_its_findings_is_drawn(name, findings, e
 
 @pytest.mark.parametrize("key", ["chexpert", "mimic_cxr", "vindr_cxr"])
 def test_no_finding_is_said_only_where_nothing_is_drawn(key):
-    classes = registry()[key].classification.classes
+    classes = registry()[key].classes(Task.CLASSIFICATION)
     (nothing,) = (name for name in classes if name.lower() == "no finding")
     pictures = _drawn(classes, 80)
     assert {findings for findings in pictures if present(nothing, findings)} == {()}
@@ -68,7 +69,7 @@ def test_no_finding_is_said_only_where_nothing_is_drawn(key):
 
 
 def test_exactly_one_class_of_rsna_applies():
-    classes = registry()["rsna_pneumonia"].classification.classes
+    classes = registry()["rsna_pneumonia"].classes(Task.CLASSIFICATION)
     counts = Counter(tuple(present(name, findings) for name in classes) for findings in _drawn(classes, 200))
     assert set(counts) == {(True, False, False), (False, True, False), (False, False, True)}
 
@@ -82,7 +83,7 @@ def test_each_class_occurs_in_sixty_pictures_of_chestx_det():
 
 @pytest.mark.parametrize("key", registry())
 def test_three_in_ten_pictures_have_none_of_the_classes_findings(key):
-    classes = registry()[key].classification.classes
+    classes = registry()[key].classes(Task.CLASSIFICATION)
     pool = {finding for name in classes for finding in MEANS.get(plain(name), ())}
     without = [number for number, findings in enumerate(_drawn(classes, 50)) if not pool & set(findings)]
     assert without == [number for number in range(50) if number % 10 in (0, 1, 2)]

@@ -12,9 +12,11 @@ from fxcore.report.published import HERE, pretraining
 
 ROWS = list(csv.DictReader((HERE / "pretraining.csv").read_text().splitlines()))
 
+PRETRAINING = {key: one for key, one in registry().items() if one.paper and one.paper <= 11}
+
 
 def test_there_is_a_row_for_each_of_the_twenty_heads():
-    heads = [(key, task) for key, one in registry().items() for task in Task if getattr(one, task) is not None]
+    heads = [(key, task) for key, one in PRETRAINING.items() for task in Task if one.classes(task)]
     assert [(row["dataset"], row["task"]) for row in ROWS] == heads
     assert len(heads) == 20
 
@@ -32,7 +34,7 @@ def test_values_are_those_of_the_specification(shared):
     lines = shared("spec/foundation-x.md").read_text().splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith("11.1 Pre-training"))
     found = []
-    for key, line in zip(registry(), lines[start + 3 :], strict=False):
+    for key, line in zip(PRETRAINING, lines[start + 3 :], strict=False):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         for task, baseline, joint in zip(Task, cells[1:4], cells[4:7], strict=True):
             if baseline:

@@ -1,7 +1,7 @@
 rule phantom:
     """Synthetic radiographs in a dataset's native format."""
     input:
-        src=sources.closure("fxcore.phantom.phantom"),
+        src=plan.phantom_sources,
     output:
         folder=directory(f"{RESULTS}/phantoms/{{dataset}}"),
     log:

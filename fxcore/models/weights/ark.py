@@ -45,7 +45,7 @@ def classes(tensors: Tensors, path: Path) -> dict[str, dict[Task, tuple[str, ...
     widths = [
         len(tensors[f"omni_heads.{head}.weight"]) for head in range(count(tensors, r"^omni_heads\.(\d+)\.weight$"))
     ]
-    known = [registry()[key].classification.classes for key in HEADS]
+    known = [registry()[key].classes(Task.CLASSIFICATION) for key in HEADS]
     if widths and widths != list(map(len, known)):
         raise InputError(
             f"{path}: has heads of {', '.join(map(str, widths))} classes; Ark-6 has {', '.join(str(len(one)) for one in known)}"

@@ -111,14 +111,14 @@ def classes(tensors: Tensors, path: Path) -> dict[str, dict[Task, tuple[str, ...
     names: dict[str, dict[Task, tuple[str, ...]]] = {}
     for number, key in enumerate(CLASSIFICATION):
         width = len(tensors[f"backbone.0.classification_heads.{number}.weight"])
-        names[key] = {Task.CLASSIFICATION: _names(registry()[key].classification.classes, width)}
+        names[key] = {Task.CLASSIFICATION: _names(registry()[key].classes(Task.CLASSIFICATION), width)}
     for number, key in enumerate(LOCALIZATION):
-        head, width = registry()[key].localization, len(tensors[f"class_embed_.{number}.0.weight"])
-        known = ("id 0", *head.classes) if head and key in _NUMBERED_FROM_1 else ()
+        classes, width = registry()[key].classes(Task.LOCALIZATION), len(tensors[f"class_embed_.{number}.0.weight"])
+        known = ("id 0", *classes) if classes and key in _NUMBERED_FROM_1 else ()
         names[key][Task.LOCALIZATION] = (*known, *(f"id {one}" for one in range(len(known), width)))[:width]
     for number, key in SEGMENTATION.items():
-        head, width = registry()[key].segmentation, len(tensors[f"backbone.0.segmentation_heads.{number}.weight"])
-        names[key][Task.SEGMENTATION] = _names(head.classes if head else (), width)
+        classes, width = registry()[key].classes(Task.SEGMENTATION), len(tensors[f"backbone.0.segmentation_heads.{number}.weight"])
+        names[key][Task.SEGMENTATION] = _names(classes, width)
     return names
 
 

@@ -1,0 +1,207 @@
+"""Pictures and masks of records at store size, in processes side by side; what was done survives a kill.
+
+Rows are decoded in chunks. A chunk writes its rows of the two arrays and then says so in a journal: one that is in the journal is
+not done again, if everything that it depends on is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import count, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fxcore.data import images, rle, shapes
+from fxcore.data.records import Box, Record
+from fxcore.errors import InputError
+from fxcore.params.datasets import Dataset
+from fxcore.passes import Task
+from fxcore.progress import Progress
+
+CHUNK = 64
+"""Images between two lines of the journal."""
+_OVERHANG = 1.0
+"""Pixels by which a box may pass the image's edge, for sources that round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What is known of a picture once it is decoded.
+
+    Its native size; its masks as COCO's counts, in the record's order; a digest of the stored pixels; the mean of its corners and
+    of the band where lungs lie, 0..255; and why it cannot be used, if so.
+    """
+
+    width: int
+    height: int
+    masks: tuple[str, ...]
+    digest: str
+    corners: float
+    band: float
+    wrong: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What decoding needs to know, in every process."""
+
+    work: Path
+    classes: tuple[str, ...]
+    side: int
+    keep_unreadable: bool
+
+
+def rows_of_masks(records: Sequence[Record]) -> list[int]:
+    """The row of the masks' array that each record has; -1 for none."""
+    rows = count()
+    return [-1 if record.masks is None else next(rows) for record in records]
+
+
+def _arrays(work: Path, images_: int, masked: int, classes: int, side: int) -> None:
+    shapes_ = {"images": (images_, side, side), "masks": (masked, classes, side, -(-side // 8))}
+    for name, shape in shapes_.items():
+        np.lib.format.open_memmap(work / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+
+
+def decode(
+    key: str, records: Sequence[Record], dataset: Dataset, side: int, work: Path, identity: str, processes: int
+) -> list[Decoded]:
+    """Fill `images.npy` and `masks.npy` in `work`; what was found of each record.
+
+    `identity` says everything that the result depends on; what a killed job left in `work` is gone on with if its identity is the
+    same.
+
+    Raises:
+        InputError: a picture that cannot be decoded, unless the dataset leaves such out, or an annotation that does not fit it.
+    """
+    classes = dataset.classes(Task.SEGMENTATION)
+    mask_rows = rows_of_masks(records)
+    journal = _Journal(work / "journal.jsonl", identity)
+    if not journal.found:
+        _arrays(work, len(records), max(mask_rows) + 1, len(classes), side)
+    job = Job(work, classes, side, dataset.unreadable == "exclude")
+    starts = [start for start in range(0, len(records), CHUNK) if start not in journal.found]
+    work_of = ((job, start, mask_rows[start : start + CHUNK], records[start : start + CHUNK]) for start in starts)
+    progress = Progress(f"normalize {key}", sum(len(records[start : start + CHUNK]) for start in starts), "images")
+    for start, found in _mapped(work_of, processes):
+        journal.add(start, found)
+        progress.advance(len(found))
+    return [one for start in sorted(journal.found) for one in journal.found[start]]
+
+
+def _mapped(work: Iterator[Any], processes: int) -> Iterator[tuple[int, list[Decoded]]]:
+    if processes == 1:
+        yield from map(_chunk, work)
+        return
+    # Forked from a server that has no threads; numbers of this process are of no use to the others.
+    with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
+        ahead = deque(pool.submit(_chunk, one) for one in islice(work, 2 * processes))
+        while ahead:
+            yield ahead.popleft().result()
+            ahead.extend(pool.submit(_chunk, one) for one in islice(work, 1))
+
+
+class _Journal:
+    """Chunks that are done, a line each; the first line is the identity of what they belong to."""
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self.path = path
+        self.found: dict[int, list[Decoded]] = {}
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        arrays_there = all((path.parent / f"{name}.npy").exists() for name in ("images", "masks"))
+        if arrays_there and lines and lines[0] == identity:
+            for line in lines[1:]:
+                self._take(line)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{identity}\n", encoding="utf-8")
+
+    def _take(self, line: str) -> None:
+        try:
+            start, found = json.loads(line)
+        except ValueError:
+            return  # the line that was being written when the job was killed
+        self.found[start] = [Decoded(**one | {"masks": tuple(one["masks"])}) for one in found]
+
+    def add(self, start: int, found: list[Decoded]) -> None:
+        """Put down that the chunk from row `start` on is done."""
+        self.found[start] = found
+        with self.path.open("a", encoding="utf-8") as sink:
+            sink.write(f"{json.dumps([start, [asdict(one) for one in found]])}\n")
+
+
+def _chunk(work: tuple[Job, int, list[int], Sequence[Record]]) -> tuple[int, list[Decoded]]:
+    job, start, mask_rows, records = work
+    pictures, packed = (np.load(job.work / f"{name}.npy", mmap_mode="r+") for name in ("images", "masks"))
+    found = [
+        _one(job, record, pictures[start + at], None if row < 0 else packed[row])
+        for at, (row, record) in enumerate(zip(mask_rows, records, strict=True))
+    ]
+    pictures.flush()
+    packed.flush()
+    return start, found
+
+
+def _one(job: Job, record: Record, picture: NDArray[np.uint8], packed: NDArray[np.uint8] | None) -> Decoded:
+    try:
+        image = record.read(record.file, record.where)
+        if image.min() == image.max():
+            raise InputError(
+                f"{record.where}: {record.file} has the value {image.min()} in every pixel; download it again"
+            )
+    except InputError as error:
+        if not job.keep_unreadable:
+            raise
+        return Decoded(0, 0, (), "", 0.0, 0.0, str(error))
+    height, width = image.shape
+    _check_stated(record, width, height)
+    for box in record.boxes or ():
+        _check_box(box, record, width, height)
+    counts: list[str] = []
+    if packed is not None:
+        stored = np.zeros((len(job.classes), job.side, job.side), dtype=np.bool_)
+        for mask in record.masks or ():
+            bitmap = shapes.bitmap(mask, height, width)
+            counts.append(rle.encode(bitmap)["counts"])
+            stored[job.classes.index(mask.label)] |= images.resize_mask(bitmap, job.side)
+        packed[:] = np.packbits(stored, axis=-1)
+    picture[:] = images.resize(image, job.side)
+    digest = hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
+    return Decoded(width, height, tuple(counts), digest, *_brightness(picture))
+
+
+def _brightness(picture: NDArray[np.uint8]) -> tuple[float, float]:
+    """Means of the four corners, an eighth of the side each, and of the band where the spine and the lungs lie."""
+    eighth = len(picture) // 8
+    edges = (slice(None, eighth), slice(-eighth, None))
+    corners = [picture[rows, columns].mean() for rows in edges for columns in edges]
+    return float(np.mean(corners)), float(picture[3 * eighth : 5 * eighth, eighth:-eighth].mean())
+
+
+def _check_stated(record: Record, width: int, height: int) -> None:
+    for stated in record.stated:
+        if (stated.width, stated.height) != (width, height):
+            raise InputError(
+                f"{stated.where}: says {stated.width} × {stated.height} pixels; the picture {record.image} has"
+                f" {width} × {height}; annotate the picture at its own size"
+            )
+
+
+def _check_box(box: Box, record: Record, width: int, height: int) -> None:
+    left, top, across, down = box.xywh
+    if not (across > 0 and down > 0):
+        raise InputError(f"{box.where}: box {list(box.xywh)} has no area; correct or remove it")
+    if min(left, top) < -_OVERHANG or left + across > width + _OVERHANG or top + down > height + _OVERHANG:
+        raise InputError(
+            f"{box.where}: box {list(box.xywh)} (left, top, width, height) leaves the image {record.image}"
+            f" of {width} × {height} pixels; correct it"
+        )
