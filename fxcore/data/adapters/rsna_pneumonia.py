@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fxcore.data.native import Native, Problems, Row, check_classes, first, header_view, listing, numbers, rows
+from fxcore.data.native import Native, Problems, box, check_classes, first, header_view, listing, rows
 from fxcore.data.records import Box, Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
@@ -99,26 +99,15 @@ def read_boxes(path: Path, problems: Problems) -> dict[str, tuple[str, list[Box]
         if target not in ("0", "1") or (target == "1") != any(row[side] for side in _SIDES):
             problems.say(f"{where}: Target of {image} is {target!r}; expected 1 with a box, or 0 and blanks")
             continue
-        box = _box(row, where, problems) if target == "1" else None
-        if target == "1" and box is None:
+        drawn = box(OPACITY, [row[side] for side in _SIDES], where, problems) if target == "1" else None
+        if target == "1" and drawn is None:
             continue
         seen = found.get(image)
-        if seen and (box is None or not seen[1] or box.xywh in [one.xywh for one in seen[1]]):
+        if seen and (drawn is None or not seen[1] or drawn.xywh in [one.xywh for one in seen[1]]):
             problems.say(f"{where}: {image} has this box, or none, at {seen[0]} already; keep one row")
             continue
-        found.setdefault(image, (where, []))[1].extend([box] if box else [])
+        found.setdefault(image, (where, []))[1].extend([drawn] if drawn else [])
     return found
-
-
-def _box(row: Row, where: str, problems: Problems) -> Box | None:
-    sides = numbers(row, _SIDES, where, problems)
-    if sides is None:
-        return None
-    left, top, width, height = sides
-    if min(left, top) < 0 or min(width, height) <= 0:
-        problems.say(f"{where}: box {sides} (x, y, width, height) has no area in the image; correct or remove it")
-        return None
-    return Box(OPACITY, (left, top, width, height), where)
 
 
 def _compare(classes: dict[str, tuple[str, str]], boxes: dict[str, tuple[str, list[Box]]], problems: Problems) -> None:
