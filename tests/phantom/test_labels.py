@@ -81,7 +81,7 @@ def test_each_class_occurs_in_sixty_pictures_of_chestx_det():
     assert any(len(findings) > 1 for findings in pictures)
 
 
-@pytest.mark.parametrize("key", registry())
+@pytest.mark.parametrize("key", [key for key, one in registry().items() if one.classification])
 def test_three_in_ten_pictures_have_none_of_the_classes_findings(key):
     classes = registry()[key].classes(Task.CLASSIFICATION)
     pool = {finding for name in classes for finding in MEANS.get(plain(name), ())}
