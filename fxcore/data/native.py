@@ -283,3 +283,16 @@ def header_view(path: Path, where: str, problems: Problems) -> View | None:
     except InputError as error:
         problems.say(str(error))
         return None
+
+
+def header_size(path: Path, where: str, problems: Problems) -> tuple[int, int] | None:
+    """Height and width in pixels that a DICOM header states; one that cannot be read, or does not say, is a mistake."""
+    try:
+        stated = header(path, where, ["Rows", "Columns"])
+    except InputError as error:
+        problems.say(str(error))
+        return None
+    if not (stated["Rows"].isdecimal() and stated["Columns"].isdecimal()):
+        problems.say(f"{where}: {path} does not say how large it is; download it again or remove the row")
+        return None
+    return int(stated["Rows"]), int(stated["Columns"])
