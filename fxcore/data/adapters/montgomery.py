@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fxcore.data.adapters.shenzhen import labelled, pictures
@@ -46,7 +46,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     there: set[str] = set()
     for stem, path, code in labelled(folder, "MCUCXR", problems):
         there.add(path.name)
-        made = _masks(path, masks, dataset, problems)
+        made = mask_files(path.name, str(path), masks, MASKS, dataset.classes(Task.SEGMENTATION), problems)
         if dataset.classification or made is not None:
             yield Record(
                 image=stem,
@@ -69,17 +69,26 @@ def _mask_folders(folder: Path, key: str, dataset: Dataset) -> dict[str, Path]:
     return {name: needed(folder.parent / "ManualMask" / name, key) for name in sorted(names)}
 
 
-def _masks(
-    path: Path, masks: dict[str, dict[str, Path]], dataset: Dataset, problems: Problems
+def mask_files(
+    image: str,
+    where: str,
+    masks: Mapping[str, Mapping[str, Path]],
+    parts: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    problems: Problems,
+    scale: int = 1,
 ) -> tuple[Mask, ...] | None:
-    """The masks of a picture; None if one is missing, since it is not known then where that lung lies."""
+    """The masks of an image that has a file for each structure: `masks` by structure and image, `parts` the structures of a class.
+
+    None if one is missing, which is a mistake: it is not known then where that structure lies.
+    """
     if not masks:
         return None
-    if lacking := [name for name, of in masks.items() if path.name not in of]:
-        problems.say(f"{path}: has no mask in ManualMask/{lacking[0]}; put it there or remove the picture")
+    if lacking := [name for name, of in masks.items() if image not in of]:
+        problems.say(f"{where}: has no mask in {lacking[0]}; put it there or remove the picture")
         return None
     return tuple(
-        Mask(label, MaskFile(masks[name][path.name]), str(masks[name][path.name]))
-        for label in dataset.classes(Task.SEGMENTATION)
-        for name in MASKS[label]
+        Mask(label, MaskFile(masks[part][image], scale), str(masks[part][image]))
+        for label in classes
+        for part in parts[label]
     )

@@ -91,7 +91,7 @@ def test_any_value_above_zero_is_mask_and_touching_lungs_add_up(tmp_path):
     ("files", "file", "said"),
     [
         ({"pictures": ("MCUCXR_9001.png",), "left": (), "right": ()}, "MCUCXR_9001.png", "is no picture of the rel"),
-        ({"left": ()}, "CXR_png/MCUCXR_9001_0.png", "has no mask in ManualMask/leftMask; put it there or remove"),
+        ({"left": ()}, "CXR_png/MCUCXR_9001_0.png", "has no mask in leftMask; put it there or remove"),
         (
             {"right": ("MCUCXR_9001_0.png", "MCUCXR_9002_1.png")},
             "rightMask/MCUCXR_9002_1.png",
