@@ -294,7 +294,7 @@ def test_classes_that_the_release_has_not(release):
     ("name", "size"),
     [
         ("RG1_J2KI.dcm", (1955, 1841)),
-        ("highdicom_dx_image_thorax_211x169.dcm", (211, 169)),
+        ("highdicom_dx_image_thorax_211x169.dcm", (169, 211)),  # named by width × height
         ("xrv_Fake_MONOHR1.dcm", None),
     ],
 )
