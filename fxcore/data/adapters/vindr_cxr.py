@@ -159,11 +159,13 @@ def _box(name: str, row: Mapping[str, str], where: str, problems: Problems, read
     return Box(name, (left, top, right - left, bottom - top), where, reader)
 
 
-def clipped(boxes: list[Box], path: Path, problems: Problems) -> tuple[Box, ...]:
+def clipped(boxes: list[Box], path: Path, problems: Problems) -> tuple[Box, ...] | None:
     """Boxes cut at the edges of their picture, which some pass a little; one that is mostly outside is a mistake."""
-    size = header_size(path, boxes[0].where, problems) if boxes else None
-    if size is None:
+    if not boxes:
         return ()
+    size = header_size(path, boxes[0].where, problems)
+    if size is None:
+        return None
     height, width = size
     found: list[Box] = []
     for box in boxes:
