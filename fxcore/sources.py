@@ -55,9 +55,18 @@ def closure(module: str) -> tuple[str, ...]:
     return tuple(sorted(str(path.relative_to(_PACKAGE.parent)) for path in {*seen.values(), *tables}))
 
 
-def digest(*modules: str) -> str:
+def modules(name: str) -> tuple[str, ...]:
+    """The module of that name; with `.*` at its end, every module of the package."""
+    if not name.endswith(".*"):
+        return (name,)
+    package = name.removesuffix(".*")
+    folder = _PACKAGE.parent / Path(*package.split("."))
+    return tuple(f"{package}.{path.stem}" for path in sorted(folder.glob("*.py")) if path.stem != "__init__")
+
+
+def digest(*names: str) -> str:
     """A checksum of the source files of some modules and of all that they import from the package."""
     made = hashlib.sha256()
-    for file in sorted({file for module in modules for file in closure(module)}):
+    for file in sorted({file for name in names for file in closure(name)}):
         made.update((_PACKAGE.parent / file).read_bytes())
     return made.hexdigest()

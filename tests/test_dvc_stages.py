@@ -14,7 +14,7 @@ from fxcore.machine import Machine
 from fxcore.params.experiment import Params
 from fxcore.plan import Plan
 from fxcore.slices import make
-from fxcore.sources import closure
+from fxcore.sources import closure, modules
 from tests.conftest import PROJECT, TINY, changed
 
 DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
@@ -192,7 +192,7 @@ def test_every_stage_asks_for_values_that_the_parameter_file_spells_out(content)
 
 
 RULES = {
-    "data": ("data.normalize", "data.adapters.folder", "phantom.phantom"),
+    "data": ("data.normalize", "data.adapters.*", "phantom.phantom", "phantom.native.*"),
     "visits": ("data.visits",),
     "pretrain": ("training.pretrain", "training.keep"),
     "score": ("evaluation.score",),
@@ -206,7 +206,7 @@ RULES = {
 def test_a_stage_depends_on_the_source_files_of_its_rules(stage):
     deps = DVC[stage].get("do", DVC[stage])["deps"]
     listed = {one for one in deps if one.startswith("fxcore/")} - {"fxcore/data/registry.yaml"}
-    assert listed == {file for module in RULES[stage] for file in closure(f"fxcore.{module}")}
+    assert listed == {file for name in RULES[stage] for module in modules(f"fxcore.{name}") for file in closure(module)}
     assert all((PROJECT / file).is_file() for file in listed)
 
 

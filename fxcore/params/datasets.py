@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fxcore.explain import nearest
 from fxcore.params.blocks import Block, Classes, Count, Probability, Sorted
 from fxcore.passes import Split, Task
 
 View = Literal["PA", "AP", "LAT", "OTHER"]
-Adapter = Literal[
-    "folder",
-    "chexpert",
-    "nih14",
-    "vindr_cxr",
-    "shenzhen",
-    "mimic_cxr",
-    "tbx11k",
-    "node21",
-    "candid_ptx",
-    "rsna_pneumonia",
-    "chestx_det",
-    "siim_acr",
-    "chexmask_vindr",
-    "vindr_ribcxr",
-    "montgomery",
-    "jsrt",
-    "cxr_lt_2024",
-    "padchest",
-    "brax",
-]
-"""Modules of `fxcore.data.adapters`."""
+
+
+ADAPTERS = Path(__file__).parents[1] / "data" / "adapters"
+
+
+def _adapter(name: str) -> str:
+    if not (ADAPTERS / f"{name}.py").is_file():
+        raise ValueError(
+            f"{name} is no module of {ADAPTERS.name}; {nearest(name, (one.stem for one in ADAPTERS.glob('[a-z]*.py')))}"
+        )
+    return name
 
 
 class Columns(Block):
@@ -90,7 +81,7 @@ class Holdout(Block):
 class Dataset(Block):
     """One dataset: where it lies and what it says about its images."""
 
-    adapter: Adapter = "folder"
+    adapter: Annotated[str, AfterValidator(_adapter)] = "folder"
     """The native format: that of a known dataset, by its key, or `folder`, an index CSV with COCO JSON files
     (docs/how-to/own-dataset.md)."""
     source: Literal["native", "phantom"] = "native"
