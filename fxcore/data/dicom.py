@@ -61,7 +61,7 @@ def read(path: Path, where: str) -> NDArray[np.uint8]:
         InputError: the file is missing, is no DICOM, has no picture, several, or a coloured one, is in a transfer syntax that
             cannot be decoded, or is cut short.
     """
-    with _readable(path, where):
+    with readable(path, where):
         dataset = dcmread(path)
         _check(dataset, f"{where}: {path}")
         shown = _shown(dataset, dataset.pixel_array)
@@ -72,7 +72,7 @@ def read(path: Path, where: str) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _readable(path: Path, where: str) -> Iterator[None]:
+def readable(path: Path, where: str) -> Iterator[None]:
     """Say in one line what a decoder says in many ways, and keep its warnings from the user.
 
     Causes are cut off (`from None`), since pydicom quotes values of the header.

@@ -271,7 +271,7 @@ def header(path: Path, where: str, keywords: Sequence[str]) -> dict[str, str]:
 
     from fxcore.data import dicom
 
-    with dicom._readable(path, where):
+    with dicom.readable(path, where):
         found = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
         return {name: str(found.get(name) or "").strip() for name in keywords}
 

@@ -59,11 +59,13 @@ def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, proce
 
 
 def checksums(files: Sequence[Path], folder: Path) -> dict[str, str]:
-    """SHA-256 of each file by its name below `folder`; of a folder, that of the names in it."""
+    """SHA-256 of each file by its name below `folder`; of a folder, that of the names and sizes of what is in it."""
     found: dict[str, str] = {}
     for path in files:
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-        listed = "\n".join(sorted(one.name for one in path.iterdir())) if path.is_dir() else None
+        listed = (
+            "\n".join(sorted(f"{one.name} {one.stat().st_size}" for one in path.iterdir())) if path.is_dir() else None
+        )
         found[name] = sha256(path) if listed is None else hashlib.sha256(listed.encode()).hexdigest()
     return found
 

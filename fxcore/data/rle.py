@@ -55,16 +55,20 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
     return np.repeat(values, runs).reshape(width, height).T
 
 
+_NO_BLANKS = str.maketrans("", "", " \t\r\n")
+
+
 def numbers(text: str) -> NDArray[np.int64]:
     """Pairs of start and length, (runs, 2), of run lengths written as numbers.
 
     Raises:
         ValueError: not pairs of whole numbers, the lengths above zero.
     """
-    words = text.split()
-    if not words or len(words) % 2 or not all(map(str.isdecimal, words)):
+    digits = text.translate(_NO_BLANKS)
+    values = np.fromstring(text, dtype=np.int64, sep=" ") if digits.isascii() and digits.isdecimal() else None
+    if values is None or len(values) % 2:
         raise ValueError(f"run lengths {_short(text)!r} are not pairs of start and length")
-    pairs = np.array(words, dtype=np.int64).reshape(-1, 2)
+    pairs = values.reshape(-1, 2)
     if not (pairs[:, 1] > 0).all():
         raise ValueError(f"run lengths {_short(text)!r} have a run of length 0")
     return pairs
