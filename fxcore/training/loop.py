@@ -67,6 +67,7 @@ class Trainer:
             self.student.to(memory_format=torch.channels_last)
         self.teacher = None if slice_.momentum is None else Teacher(self.student, slice_.momentum)
         if self.how.compile:
+            runtime.require_compiler()
             for network in (self.student, *(() if self.teacher is None else (self.teacher.model,))):
                 network.compile_trunks()
         self.network: nn.Module = self.student

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -79,6 +80,19 @@ def device(machine: Machine, granted: int) -> torch.device:
 def prepare(machine: Machine) -> None:
     """Give the job its share of the processor."""
     torch.set_num_threads(max(1, machine.threads - machine.workers))
+
+
+def require_compiler() -> None:
+    """Look for what `torch.compile` builds its kernels with, before hours of training end in its traceback.
+
+    Raises:
+        InputError: there is no C++ compiler.
+    """
+    names = [os.environ.get("CXX", "c++"), "g++", "clang++"]
+    if not any(map(shutil.which, names)):
+        raise InputError(
+            "pretrain.compile is true, but there is no C++ compiler (g++); install one or set compile: false"
+        )
 
 
 def peak(where: torch.device) -> float:
