@@ -185,9 +185,14 @@ def _logging(path: Path | None, rank: int) -> None:
         handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
     if path is None or sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
-    logging.disable(logging.WARNING if rank else logging.NOTSET)
-    logging.getLogger("fxcore").setLevel(logging.INFO)
+    logging.basicConfig(
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
+        level=logging.ERROR if rank else logging.WARNING,
+        force=True,
+    )
+    logging.getLogger("fxcore").setLevel(logging.ERROR if rank else logging.INFO)
     logging.captureWarnings(True)
 
 

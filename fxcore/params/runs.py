@@ -73,7 +73,8 @@ class Run(Block):
     role: Literal["joint", "baseline"]
     """`joint` is the model the paper proposes; a `baseline` has one dataset and one task and stands beside it in table 3."""
     gpus: Annotated[int, Field(ge=0)] = 1
-    """GPUs the run asks for; on a machine without one it trains on the CPU."""
+    """GPUs the run asks for, which share each batch; a machine that has fewer gives what it has, one without any trains on the
+    CPU."""
     train: Training
     """What its weights depend on, beside `model` and `pretrain`."""
 
