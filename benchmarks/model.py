@@ -37,6 +37,7 @@ from fxcore.slices.data import Heads
 from fxcore.slices.make import train_slice
 from fxcore.training import locking
 from fxcore.training.loop import Trainer
+from fxcore.training.parallel import ALONE
 from fxcore.training.teacher import Teacher
 
 PRESET = str(Path(__file__).parents[1] / "presets/paper.yaml")
@@ -86,6 +87,7 @@ class Bench:
         self.batch = Batch(
             range(BATCH), torch.randint(256, (BATCH, 1, side, side), dtype=torch.uint8), boxes=self.boxes
         )
+        self.share = ALONE.share(self.batch, self.batch.rows, None)
 
     @property
     def images(self) -> Tensor:
@@ -95,7 +97,7 @@ class Bench:
     def update(self, mode: Mode) -> None:
         """Ours: the trainer's own update."""
         one = self.passes[mode]
-        self.trainer._update(one, self.batch, locking.apply(self.trainer.student, one))
+        self.trainer._update(one, self.share, locking.apply(self.trainer.student, one))
 
     def answered(self) -> Found:
         """The student's forward, as in training, once the gradients of before are gone."""

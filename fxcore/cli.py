@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import fxcore
 from fxcore import commands as run
 from fxcore.commands import Arguments
 from fxcore.errors import InputError
+from fxcore.machine import place
 from fxcore.plan import FIGURES, PHASES, TABLES
 from fxcore.predict.options import Options
 
@@ -70,6 +72,8 @@ class _Commands:
 KINDS = ("foundation-x", "ark", "swin", "dino")
 PARAMS = "params.yaml"
 _PARAMS_HELP = "parameter file (default: %(default)s)"
+_PATIENCE = 5.0
+"""Seconds."""
 _RUN, _DATASET = "name of the run", "key of the dataset"
 
 
@@ -180,27 +184,50 @@ def _add_versioning(commands: _Commands) -> None:
     commands.add(run.sync)
 
 
-def _logging(path: Path | None) -> None:
-    """Plain lines to the log file; the same to a terminal, or to standard error where there is no log file."""
+def _logging(path: Path | None, rank: int) -> None:
+    """Plain lines to the log file; the same to a terminal, or to standard error where there is no log file.
+
+    Of processes that work together the first begins the log and fills it, the others add what goes wrong.
+    """
     handlers: list[logging.Handler] = []
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        if rank == 0:
+            path.write_text("")
+        handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
     if path is None or sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
-    logging.getLogger("fxcore").setLevel(logging.INFO)
+    logging.basicConfig(
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
+        level=logging.ERROR if rank else logging.WARNING,
+        force=True,
+    )
+    logging.getLogger("fxcore").setLevel(logging.ERROR if rank else logging.INFO)
     logging.captureWarnings(True)
+
+
+def _hesitate(others: bool) -> None:
+    """Where `others` may have failed before this process, give the launcher time to end it: the first to fail speaks for all.
+
+    What all find wrong at once, the first process says.
+    """
+    if others:
+        time.sleep(_PATIENCE)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a sub-command; the exit code: 0, or 2 with one line for bad input."""
-    arguments = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = parser().parse_args(argv, Arguments(argv=argv))
     path = getattr(arguments, "log", None)
-    _logging(path)
+    rank, processes = place()
+    _logging(path, rank)
     try:
         arguments.execute(arguments)
     except (InputError, FloatingPointError) as error:
+        _hesitate(rank > 0)
         line = f"fxcore {arguments.command}: {error}"
         if path is not None:
             with path.open("a", encoding="utf-8") as sink:
@@ -210,6 +237,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception:
+        _hesitate(processes > 1)
         log.exception("fxcore %s failed", arguments.command)
         raise
     return 0

@@ -132,8 +132,16 @@ def pretrain(arguments: Arguments) -> None:
 
     slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
     stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
+    here = _machine(arguments)
+    if arguments.gpus > 1 and here.device != "cpu" and machine.place()[1] == 1:
+        from fxcore.launch import launch
+        from fxcore.training import runtime
+
+        with runtime.lease(arguments.gpus):
+            launch(arguments.gpus, arguments.argv)
+        return
     folders = (at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.work))
-    run(slice_, arguments.stage, stores, _machine(arguments), arguments.gpus, *folders)
+    run(slice_, arguments.stage, stores, here, arguments.gpus, *folders)
 
 
 def keep(arguments: Arguments) -> None:

@@ -37,6 +37,11 @@ class Machine(Block):
         """A dataset's native folder: below `native`, or relative to the project when `folder` starts with a dot."""
         return Path(folder) if folder and folder.startswith(".") else self.native / (folder or key)
 
+    def among(self, processes: int) -> Machine:
+        """What each of a job's processes has of its threads: at least one, and one that loads data if any does."""
+        threads, workers = max(1, self.threads // processes), -(-self.workers // processes)
+        return self.model_copy(update={"threads": threads, "workers": workers})
+
 
 def load(path: Path = LOCAL) -> Machine:
     """The machine's facts; defaults where nothing is said.
@@ -58,10 +63,20 @@ def load(path: Path = LOCAL) -> Machine:
     return machine
 
 
-def gpus() -> int:
-    """Number of NVIDIA GPUs this process may use, found without torch."""
+def visible_gpus() -> list[str]:
+    """Ids of the NVIDIA GPUs this process may use, found without torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([one for one in visible.split(",") if one.strip() and one.strip() != "-1"])
+        return [one.strip() for one in visible.split(",") if one.strip() not in ("", "-1")]
     folder = Path("/proc/driver/nvidia/gpus")
-    return len(list(folder.iterdir())) if folder.is_dir() else 0
+    return [str(one) for one in range(len(list(folder.iterdir())))] if folder.is_dir() else []
+
+
+def gpus() -> int:
+    """How many these are."""
+    return len(visible_gpus())
+
+
+def place() -> tuple[int, int]:
+    """This process among those that a launcher started as one job, from 0, and how many they are; (0, 1) without one."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -76,6 +76,21 @@ def test_bad_input_is_one_line_in_terminal_and_log_and_exit_code_2(tmp_path, cap
     assert log.read_text() == line
 
 
+@pytest.mark.parametrize(("rank", "waited"), [("0", []), ("1", [5.0])])
+def test_of_processes_that_fail_alike_the_first_speaks_before_the_others(tmp_path, monkeypatch, capsys, rank, waited):
+    log, seconds = tmp_path / "x.log", []
+    log.write_text("said by the first\n")
+    monkeypatch.setattr("time.sleep", seconds.append)
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    command = ["pretrain", "a", "--stage", "cycle_1", "--params", "{}", "--results", str(tmp_path), "--log", str(log)]
+    assert cli.main(command) == 2
+    assert seconds == waited
+    line = capsys.readouterr().err
+    assert line.startswith("fxcore pretrain: --params: ")
+    assert log.read_text() == ("said by the first\n" if rank == "1" else "") + line
+
+
 def test_a_job_can_be_run_by_hand_from_a_parameter_file(tmp_path):
     assert cli.main(["phantom", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
     assert cli.main(["normalize", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0

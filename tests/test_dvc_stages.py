@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from fxcore.slices import make
 from fxcore.sources import closure, modules
 from tests.conftest import PROJECT, TINY, changed
 
-DVC = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+PIPELINE = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
+DVC = PIPELINE["stages"]
 Leaf = tuple[str, ...]
 CHOICES = ("pass", "cycle", "dataset", "u_ones", "blank_zero", "bf16", "joint", "native")
 """What a text may be changed to where only some values are allowed."""
@@ -212,3 +214,16 @@ def test_a_stage_depends_on_the_source_files_of_its_rules(stage):
 
 def test_the_report_depends_on_the_titles_of_the_registry():
     assert "fxcore/data/registry.yaml" in DVC["report"]["deps"]
+
+
+def test_plots_show_columns_that_histories_have_and_templates_that_are_there():
+    from fxcore.training.pretrain import COLUMNS
+
+    (histories,) = [one for one in PIPELINE["plots"] if "history" in next(iter(one))]
+    (folder, how), *_ = histories.items()
+    params = Params.model_validate(yaml.safe_load((PROJECT / "params.yaml").read_text()))
+    assert folder == f"results/kept/{params.joint}/history"
+    assert {how["x"], how["y"]} <= set(COLUMNS)
+    template = (PROJECT / f".dvc/plots/{how['template']}.json").read_text()
+    fields = {field for field in re.findall(r'"field": "(\w+)"', template) if field != "rev" and field.islower()}
+    assert fields == {"task", "dataset", "mode"} & set(COLUMNS)

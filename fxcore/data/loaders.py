@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from torchvision.transforms import v2
 
 from fxcore.data.store import Store
 from fxcore.data.targets import Batch, Target
+from fxcore.errors import InputError
 from fxcore.passes import Task
 from fxcore.seeding import derive
 from fxcore.slices.data import Heads
@@ -118,6 +120,24 @@ def loader(samples: Samples, batches: list[list[tuple[int, int]]], workers: int,
         worker_init_fn=_one_thread if workers else None,
         generator=torch.Generator(),  # the loader draws a seed of its own; not from the global generator
     )
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Say in one line that a process which loads data died; PyTorch notices wherever the job is at that moment.
+
+    Raises:
+        InputError: one did.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise InputError(
+            f"a process that loads data died ({str(error).partition('.')[0]}), probably for want of memory; give the machine more,"
+            " or set fewer workers in local.yaml, and start again; training continues from its last autosave"
+        ) from error
 
 
 def _one_thread(_: int) -> None:

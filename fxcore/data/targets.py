@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -34,11 +35,11 @@ class Batch:
     boxes: tuple[Target, ...] | None = None
     masks: Tensor | None = None
 
-    def split(self, size: int) -> Iterator[Batch]:
-        """Parts of at most `size` images, in order."""
+    def split(self, sizes: Iterable[int]) -> Iterator[Batch]:
+        """Parts of so many images each, in order."""
         whole: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
-        for start in range(0, len(self.rows), size):
-            part = slice(start, start + size)
+        for start, end in pairwise(accumulate(sizes, initial=0)):
+            part = slice(start, end)
             cut: dict[str, Any] = {name: None if value is None else value[part] for name, value in whole.items()}
             yield Batch(**cut)
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fxcore import provenance
+from fxcore.data.loaders import watched
 from fxcore.data.store import OpenStores
 from fxcore.evaluation.headline import headline
 from fxcore.evaluation.predictions import predict
@@ -180,7 +181,7 @@ def score(
         InputError: `kept` holds no weights that can be read.
     """
     runtime.prepare(machine)
-    with runtime.lease(gpus):
+    with watched(), runtime.lease(gpus):
         scorer = Scorer(slice_, Kept.open(kept), stores, runtime.device(machine, gpus), machine.workers)
         candidates, chosen = choose(scorer.tried())
         validation = [_labelled(found, one.cell, Split.VAL) for one, found in chosen.items()]

@@ -154,6 +154,12 @@ class FoundationX(nn.Module):
             )
         self.segmentation_heads = of_each(Task.SEGMENTATION, lambda n: segmentation_head(model.segmentation.width, n))
 
+    def compile_trunks(self) -> None:
+        """Compile what all datasets share, in place: names and parameters stay. The heads are small, and each its own program."""
+        for name in ("backbone", "localization_encoder", "segmentation_decoder"):
+            if hasattr(self, name):
+                self.get_submodule(name).compile()
+
     def trunk(self, images: Tensor, task: Task) -> Trunk:
         """The shared part of a branch; `images` (B, 1 or 3, H, W), normalised."""
         return self.branch(self.backbone(images), task)

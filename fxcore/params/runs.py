@@ -87,7 +87,8 @@ class Run(Block):
     of: Name | None = None
     """Of an ablation: the run that it is compared with and changes something of; null for that run itself."""
     gpus: Annotated[int, Field(ge=0)] = 1
-    """GPUs the run asks for; on a machine without one it trains on the CPU."""
+    """GPUs the run asks for, which share each batch; a machine that has fewer gives what it has, one without any trains on the
+    CPU."""
     train: Training
     """What its weights depend on, beside `model` and `pretrain`."""
 

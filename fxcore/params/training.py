@@ -103,10 +103,11 @@ class Pretrain(Block):
     lock_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Part of the data that a lock pass sees."""
     batch_size: Count
-    """Images an update."""
+    """Images an update, over all GPUs of the run together."""
     micro_batch: Count | None = None
-    """Images computed at a time, to save memory; gradients add up to those of the whole batch. BatchNorm of segmentation sees
-    a micro-batch only. Null computes the batch at once."""
+    """Images computed at a time, over all GPUs together, to save memory; gradients add up to those of the whole batch. BatchNorm
+    of segmentation sees what one GPU has of a micro-batch, and keeps the statistics of the first GPU. Null computes the batch at
+    once."""
     rates: Rates = Rates()
     """Base learning rates."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -126,6 +127,11 @@ class Pretrain(Block):
     are compared by position, so there it always sees the student's."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """`bf16` and `fp16` compute the network in mixed precision, `fp16` with a scaled loss; losses and optimiser stay in fp32."""
+    channels_last: bool = False
+    """Whether convolutions keep channels last in memory, which is faster on many GPUs; changes the last digits."""
+    compile: bool = False
+    """Whether backbone, localization encoder and segmentation decoder are compiled by PyTorch (needs a C++ compiler): slow to
+    start, then faster; changes the last digits."""
     dice_smooth: Positive = 1.0
     """Added to numerator and denominator of the Dice loss."""
     localization_loss: LocalizationLoss = LocalizationLoss()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fxcore import provenance
 from fxcore.data import transforms
@@ -25,6 +25,7 @@ from fxcore.slices.train import TrainSlice
 from fxcore.training import locking, runtime, schedule
 from fxcore.training.consistency import consistency
 from fxcore.training.objectives import Whole, task_loss
+from fxcore.training.parallel import ALONE, Group, Share
 from fxcore.training.starting import start
 from fxcore.training.state import TrainState, optimizer_tensors, restore_optimizer
 from fxcore.training.teacher import Teacher
@@ -57,14 +58,28 @@ class Trainer:
     """Student, teacher and optimiser of one run; trains passes and turns to and from a `TrainState`."""
 
     def __init__(
-        self, slice_: TrainSlice, stores: Mapping[str, Store], horizon: int, device: torch.device, workers: int = 0
+        self,
+        slice_: TrainSlice,
+        stores: Mapping[str, Store],
+        horizon: int,
+        device: torch.device,
+        workers: int = 0,
+        group: Group = ALONE,
     ) -> None:
-        """`horizon` is the number of updates after which the learning rate reaches zero."""
+        """`horizon` is the number of updates after which the learning rate reaches zero; `group` trains together."""
         self.slice, self.how = slice_, slice_.pretrain
-        self.stores, self.horizon, self.device, self.workers = stores, horizon, device, workers
+        self.stores, self.horizon, self.device, self.workers, self.group = stores, horizon, device, workers, group
         self.heads = heads_of(slice_, stores)
         self.student = build(slice_, self.heads).to(device)
+        if self.how.channels_last:
+            self.student.to(memory_format=torch.channels_last)
         self.teacher = None if slice_.momentum is None else Teacher(self.student)
+        if self.how.compile:
+            runtime.require_compiler()
+            for network in (self.student, *(() if self.teacher is None else (self.teacher.model,))):
+                network.compile_trunks()
+        self.network: nn.Module = self.student
+        """The student, or what makes it the same in all processes."""
         self.optimizer = optimizer_of(self.student, self.how)
         self.horizon_passes = len(slice_.passes(slice_.horizon_cycles))
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.how.precision == "fp16")
@@ -79,7 +94,8 @@ class Trainer:
         """
         if self.slice.start is not None:
             log.info("%s", start(self.student, self.slice.start))
-            self.teacher = None if self.slice.momentum is None else Teacher(self.student)
+            if self.teacher is not None:
+                self.teacher.model.load_state_dict(self.student.state_dict())
 
     def restore(self, state: TrainState, within: int = 0) -> None:
         """Continue from a state of this run, after `within` updates of the pass that is under way.
@@ -111,11 +127,11 @@ class Trainer:
         }
         return TrainState(tensors, self.passes, self.updates, self.seen, made, self.scaler.state_dict())
 
-    def batches(self, one: Pass) -> Iterable[Batch]:
-        """The shuffled, augmented batches of a pass that are left to do."""
+    def batches(self, one: Pass) -> Iterator[Share]:
+        """The shuffled, augmented batches of a pass that are left to do; of each this process loads the images that it computes."""
         heads, store = self.heads[one.dataset], self.stores[one.dataset]
         rows = store.rows(one.task, Split.TRAIN)
-        size = self.how.batch_size
+        size, micro = self.how.batch_size, self.how.micro_batch
         transform = transforms.training(
             one.task, self.slice.model.image_size, self.how.augment.get(one.task, Augmentation()), heads.mirror
         )
@@ -123,8 +139,13 @@ class Trainer:
             rows, size, one.updates(len(rows), size), derive(self.slice.seed, self.slice.run, "order", one.index)
         )
         left = order[self.within :]
+        mine = [
+            [key for part in self.group.parts(len(keys), micro) for key in keys[part.start : part.end]] for keys in left
+        ]
         samples = Samples(store, one.task, heads, transform, self.how.views if self._compares(one) else 1)
-        return loader(samples, left, self.workers, pin=self.device.type == "cuda")
+        loaded = loader(samples, mine, self.workers, pin=self.device.type == "cuda")
+        for keys, batch in zip(left, loaded, strict=True):
+            yield self.group.share(batch, [row for row, _ in keys], micro)
 
     def _weight(self, one: Pass) -> float:
         """Of the consistency terms beside the task loss."""
@@ -144,15 +165,16 @@ class Trainer:
         """
         if one.index != self.passes:
             raise ValueError(f"pass {one.index} cannot follow {self.passes} passes")
-        parameters = locking.apply(self.student, one)
-        for update, batch in enumerate(self.batches(one), start=self.within):
+        parameters = self.prepare(one)
+        for update, share in enumerate(self.batches(one), start=self.within):
             torch.manual_seed(derive(self.slice.seed, self.slice.run, "update", one.index, update))
             begun = time.perf_counter()
-            numbers = self._update(one, batch.to(self.device), parameters)
+            numbers = self._update(one, share.to(self.device), parameters)
             seconds = time.perf_counter() - begun
+            images = len(share.whole.rows)
             self.updates += 1
             self.within += 1
-            self.seen[one.dataset][one.task] += len(batch.rows)
+            self.seen[one.dataset][one.task] += images
             yield {
                 "pass": one.index + 1,
                 "cycle": one.cycle + 1,
@@ -160,10 +182,12 @@ class Trainer:
                 "task": str(one.task),
                 "mode": str(one.mode),
                 "update": self.updates,
-                "images": len(batch.rows),
+                "images": images,
                 **numbers,
-                "images_per_second": round(len(batch.rows) / seconds, 2),
+                "images_per_second": round(images / seconds, 2),
+                "memory": round(runtime.peak(self.device), 3),
             }
+        self.network = self.student
         if self.teacher is not None:
             assert self.slice.momentum is not None
             momentum = schedule.ramped(self.slice.momentum, self.passes, self.horizon_passes)
@@ -171,12 +195,19 @@ class Trainer:
         self.passes += 1
         self.within = 0
 
-    def _update(self, one: Pass, batch: Batch, parameters: list[torch.nn.Parameter]) -> dict[str, float]:
+    def prepare(self, one: Pass) -> list[nn.Parameter]:
+        """Freeze what the pass does not train, and return the parameters that it does."""
+        parameters = locking.apply(self.student, one)
+        # Without a box in the batch there are no denoising queries, and what embeds them has no gradient.
+        self.network = self.group.wrap(self.student, may_miss=one.task is Task.LOCALIZATION)
+        return parameters
+
+    def _update(self, one: Pass, share: Share, parameters: list[nn.Parameter]) -> dict[str, float]:
         rate = schedule.factor(self.updates, self.how.warmup_updates, self.horizon)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * rate
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self._backward(one, batch)
+        terms = self._backward(one, share)
         loss = torch.stack(list(terms.values())).sum()
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.how.clip.get(one.task, torch.inf), foreach=True)
@@ -184,35 +215,38 @@ class Trainer:
         # With loss scaling an infinite norm is how a scale is found to be too large: the scaler leaves that step out.
         if not all(map(math.isfinite, losses if self.scaler.is_enabled() else (*losses, length))):
             raise FloatingPointError(
-                f"{one.name}, update {self.updates + 1}: the loss is {losses[0]}; images at rows {batch.rows}"
+                f"{one.name}, update {self.updates + 1}: the loss is {losses[0]}; images at rows {share.whole.rows}"
             )
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return dict(zip(("loss", *terms, "gradient_norm"), (*losses, length), strict=True)) | {"rate": rate}
 
-    def _backward(self, one: Pass, batch: Batch) -> dict[str, Tensor]:
+    def _backward(self, one: Pass, share: Share) -> dict[str, Tensor]:
         """Gradients of a batch's loss, a micro-batch at a time; the detached terms of the whole batch.
 
-        Noise is drawn and terms are divided for the whole batch, so that the parts add up to it.
+        Noise is drawn and terms are divided for the whole batch, so that the parts, of all processes, add up to it.
         """
-        whole = Whole.of(batch)
-        noise = None if batch.boxes is None else self.student.noise(batch.boxes, one.dataset)
+        whole, boxes = Whole.of(share.whole), share.whole.boxes
+        noise = None if boxes is None else self.student.noise(boxes, one.dataset)
+        self.group.part_ways()
         sums: dict[str, Tensor] = {}
-        start = 0
-        for part in batch.split(self.how.micro_batch or len(batch.rows)):
-            end = start + len(part.rows)
-            terms = self._loss(one, part, whole, None if noise is None else noise.part(start, end))
-            scaled: Tensor = self.scaler.scale(torch.stack(list(terms.values())).sum())
-            scaled.backward()
+        for part, batch in share:
+            with self.group.held(self.network, last=part is share.parts[-1]):
+                terms = self._loss(one, batch, whole, None if noise is None else noise.part(part.start, part.end))
+                if part.stand_in:
+                    terms = {name: 0 * value for name, value in terms.items()}
+                # Gradients are averaged over the processes, and are to be summed.
+                scaled: Tensor = self.scaler.scale(self.group.size * torch.stack(list(terms.values())).sum())
+                scaled.backward()
             sums = {name: value.detach() + sums.get(name, 0) for name, value in terms.items()}
-            start = end
-        return sums
+        self.group.align(self.student)
+        return dict(zip(sums, self.group.sum(torch.stack(list(sums.values()))), strict=True))
 
     def _loss(self, one: Pass, batch: Batch, whole: Whole, noise: Noise | None) -> dict[str, Tensor]:
         """Weighted terms of the loss of a part of a batch; where there is no consistency term, the task loss keeps its weight."""
         images = transforms.normalise(batch.images, self.slice.model)
         with runtime.autocast(self.how.precision, self.device):
-            trunk, found = self.student(images, one.dataset, one.task, noise=noise, locked=one.mode is Mode.LOCK)
+            trunk, found = self.network(images, one.dataset, one.task, noise=noise, locked=one.mode is Mode.LOCK)
         weight = self._weight(one)
         terms = {name: (1 - weight) * value for name, value in task_loss(found, batch, self.how, whole).items()}
         if self._compares(one):

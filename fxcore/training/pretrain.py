@@ -6,20 +6,21 @@ import csv
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from fxcore import paths
+from fxcore.data.loaders import watched
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.files import atomic
-from fxcore.machine import Machine
+from fxcore.machine import Machine, place
 from fxcore.passes import Stage
 from fxcore.progress import Progress
 from fxcore.slices.train import TrainSlice
-from fxcore.training import runtime, schedule
+from fxcore.training import parallel, runtime, schedule
 from fxcore.training.autosave import Autosave
 from fxcore.training.keep import prune
 from fxcore.training.loop import Row, Trainer, counts
@@ -29,6 +30,8 @@ from fxcore.training.state import load
 log = logging.getLogger(__name__)
 
 
+MEASURED = ("images_per_second", "memory")
+"""What differs between two equal runs: speed, and the most memory in use so far (GiB, of the first process)."""
 COLUMNS = (
     *(
         "pass",
@@ -49,7 +52,7 @@ COLUMNS = (
         "proposals",
         "denoising",
     ),
-    *("consistency", "gradient_norm", "images_per_second"),
+    *("consistency", "gradient_norm", *MEASURED),
 )
 """Of the history CSV; a term that a task does not have is blank."""
 
@@ -83,17 +86,24 @@ def pretrain(
 ) -> None:
     """Train the stage called `name` of a run whose stages leave their files in `folder`, and their autosaves in `work`.
 
+    Where a launcher started several processes, each calls this; they have their GPUs from it, and the first writes all files.
+
     Raises:
         InputError: what the stage before left is not what this stage continues, or another job trains the run.
     """
+    _, processes = place()
+    machine = machine.among(processes)
     runtime.prepare(machine)
     *earlier, stage = stages_to(slice_, name)
     images = counts(stores, slice_)
     size = slice_.pretrain.batch_size
     horizon = schedule.updates_of(slice_.passes(slice_.horizon_cycles), images, size)
-    with _alone(slice_.run, work), runtime.lease(gpus):
+    with watched(), runtime.lease(gpus if processes == 1 else 0), ExitStack() as held:
         device = runtime.device(machine, gpus)
-        trainer = Trainer(slice_, stores, horizon, device, machine.workers)
+        group = held.enter_context(parallel.together(device))
+        if group.first:
+            held.enter_context(_alone(slice_.run, work))
+        trainer = Trainer(slice_, stores, horizon, device, machine.workers, group)
         began = None
         if earlier:
             began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage)
@@ -102,6 +112,8 @@ def pretrain(
         snapshots = Snapshots(slice_)
         autosave = Autosave(work / f"{name}.safetensors", machine.autosave, began)
         rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots, autosave)
+        if not group.first:
+            return
         files = paths.stage(folder, name)
         state = trainer.state(name)
         state.save(files.weights, files.optimizer)
@@ -137,13 +149,16 @@ def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> str | N
 
 def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots, autosave: Autosave) -> list[Row]:
     rows = autosave.restore(trainer, stage.name, snapshots)
+    trainer.group.wait()  # all have read it before the first goes on to write another, or to remove it
     progress = Progress(f"{trainer.slice.run}, {stage.name}", updates - len(rows), "updates")
     for one in stage.passes[trainer.passes - stage.passes[0].index :]:
         for row in trainer.run(one):
             rows.append(row)
             progress.advance(detail=one.name)
-            autosave.offer(trainer, stage.name, rows, snapshots)
-        snapshots.take(trainer, one)
+            if trainer.group.first:
+                autosave.offer(trainer, stage.name, rows, snapshots)
+        if trainer.group.first:
+            snapshots.take(trainer, one)
         losses = [float(row["loss"]) for row in rows if row["pass"] == one.index + 1]
         log.info(
             "%s: pass %d, %s: %d updates, mean loss %.4f",

@@ -128,4 +128,5 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensor
     for key, value in tensors.items():
         moment, _, name = key.partition(".")
         parameter = parameters[name]
-        optimizer.state[parameter][moment] = value.clone().to(parameter.device)
+        like = parameter if value.shape == parameter.shape else value  # a moment lies in memory as its parameter does
+        optimizer.state[parameter][moment] = torch.empty_like(like, device=parameter.device).copy_(value)

@@ -1,14 +1,19 @@
 """Batches: geometry is shared by image, boxes and masks, and a sample depends on its image and seed alone."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import get_worker_info
 
 from fxcore.data import transforms
-from fxcore.data.loaders import Samples, in_order, loader, shuffled
+from fxcore.data.loaders import Samples, in_order, loader, shuffled, watched
 from fxcore.data.store import Store
+from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from fxcore.params.model import Model
 from fxcore.params.training import Augmentation
@@ -144,3 +149,22 @@ def test_normalised_grey_has_the_asked_mean_and_spread():
     model = Model(image_size=32, mean=0.5, std=0.25, backbone={"name": "x"})
     made = transforms.normalise(torch.tensor([[0, 255]], dtype=torch.uint8), model)
     torch.testing.assert_close(made, torch.tensor([[-2.0, 2.0]]))
+
+
+def test_a_loading_process_that_dies_is_one_line(store):
+    def killed(sample):
+        if get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sample
+
+    line = (
+        r"^a process that loads data died \(DataLoader worker \(pid.* \d+\) .*\), probably for want of memory; give the machine"
+        r" more, or set fewer workers in local\.yaml, and start again; training continues from its last autosave$"
+    )
+    with pytest.raises(InputError, match=line), watched():
+        _batches(store, Task.CLASSIFICATION, killed, [[(0, 0)], [(1, 0)]], workers=1)
+
+
+def test_another_error_while_data_are_loaded_stays_what_it_is():
+    with pytest.raises(RuntimeError, match="shape"), watched():
+        raise RuntimeError("shape")

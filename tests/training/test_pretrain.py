@@ -14,7 +14,7 @@ from fxcore.passes import Mode, Task
 from fxcore.slices.make import train_slice
 from fxcore.training import locking
 from fxcore.training.loop import Trainer
-from fxcore.training.pretrain import stages_to
+from fxcore.training.pretrain import MEASURED, stages_to
 from fxcore.training.state import load
 from tests.training.conftest import train
 
@@ -27,7 +27,7 @@ PASS_BY_PASS = [
 def _history(folder, stages):
     """Numbers of all updates but the one that depends on the machine."""
     whole = pd.concat(pd.read_csv(paths.stage(folder, name).history) for name in stages)
-    return whole.drop(columns="images_per_second").reset_index(drop=True)
+    return whole.drop(columns=list(MEASURED)).reset_index(drop=True)
 
 
 @pytest.mark.parametrize(

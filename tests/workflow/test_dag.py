@@ -184,7 +184,9 @@ TRAINING = {"pretrain": 3, "keep": 2, "score": 2, "evaluate": 2}
         ({"evaluate__every": 2}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT | RELEASE),
         (
             {"runs__example_a_localization__train__override__pretrain": {"weight_decay": 0.5}},
-            {"pretrain": 1, "keep": 1, "score": 1, "evaluate": 1} | SUMMARY | REPORT,
+            {"pretrain": 1, "keep": 1, "score": 1, "evaluate": 2}
+            | SUMMARY
+            | REPORT,  # the joint run is compared with it
         ),
         ({"pretrain__batch_size": 3}, TRAINING | SUMMARY | REPORT | RELEASE),
         (

@@ -117,7 +117,10 @@ def classes(tensors: Tensors, path: Path) -> dict[str, dict[Task, tuple[str, ...
         known = ("id 0", *classes) if classes and key in _NUMBERED_FROM_1 else ()
         names[key][Task.LOCALIZATION] = (*known, *(f"id {one}" for one in range(len(known), width)))[:width]
     for number, key in SEGMENTATION.items():
-        classes, width = registry()[key].classes(Task.SEGMENTATION), len(tensors[f"backbone.0.segmentation_heads.{number}.weight"])
+        classes, width = (
+            registry()[key].classes(Task.SEGMENTATION),
+            len(tensors[f"backbone.0.segmentation_heads.{number}.weight"]),
+        )
         names[key][Task.SEGMENTATION] = _names(classes, width)
     return names
 
