@@ -10,6 +10,7 @@ from typing import Any
 from fxcore import yamlfile
 from fxcore.params.blocks import Block, Classes, Count, merged
 from fxcore.params.datasets import Labels
+from fxcore.passes import Split
 
 REGISTRY = Path(__file__).parents[1] / "data" / "registry.yaml"
 FILES = {"localization": "boxes.json", "segmentation": "masks.json"}
@@ -30,6 +31,8 @@ class Known(Block):
     """As tables and figures print it."""
     paper: Count
     """Its number in the paper's table 1."""
+    images: dict[Split, Count]
+    """How many images its published lists have; expected until its store is made and they are counted."""
     classification: Labels
     """Image labels and how they are read."""
     localization: Head | None = None

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from fxcore.params.experiment import load
+from fxcore.work import Sizes
 from tests.conftest import PROJECT, TINY, FolderDataset, changed
 from tests.workflow.conftest import SNAKEMAKE, Experiment
 
@@ -129,6 +131,18 @@ def test_the_released_weights_are_one_teacher_with_a_card_of_what_it_reached(exp
     page = (experiment.results / "weights/foundation_x.md").read_text()
     assert made.sha256 in page
     assert "Example A, phantoms" in page
+
+
+@pytest.mark.parametrize("run", ["foundation_x", "example_a_localization"])
+def test_kept_states_are_as_large_as_the_plan_says(experiment, run):
+    from fxcore.costs import Costs
+
+    kept = sorted((experiment.results / "kept" / run).rglob("*.safetensors"))
+    heads = [8 + int.from_bytes(path.read_bytes()[:8], "little") for path in kept]
+    params = load(experiment.params())
+    expected = Costs(params, Sizes(params)).disk(run)
+    assert expected.kept == sum(path.stat().st_size for path in kept) - sum(heads)
+    assert expected.states == len([path for path in kept if path.parent.name == run])
 
 
 def test_every_artifact_says_what_made_it(experiment):
