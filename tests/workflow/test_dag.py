@@ -1,5 +1,6 @@
 """The whole way through on the tiny experiment, and what an edit re-runs."""
 
+import base64
 import json
 import os
 import subprocess
@@ -172,6 +173,19 @@ def test_a_second_run_has_nothing_to_do(experiment):
 def test_touching_every_file_changes_nothing(experiment):
     for path in [*PROJECT.glob("fxcore/**/*.py"), *PROJECT.glob("workflow/**/*"), PROJECT / "Snakefile", TINY]:
         os.utime(path)
+    assert experiment.jobs() == NOTHING
+
+
+def test_what_a_killed_snakemake_left_unfinished_is_made_again_without_asking(experiment):
+    page = str(experiment.results / "index.md")
+    # as Snakemake does when a job starts
+    mark = PROJECT / ".snakemake/incomplete" / base64.b64encode(page.encode()).decode()
+    mark.parent.mkdir(exist_ok=True)
+    mark.write_text('{"external_jobid": null}')
+    try:
+        assert experiment.jobs() == {"index": 1}
+    finally:
+        mark.unlink()
     assert experiment.jobs() == NOTHING
 
 
