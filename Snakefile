@@ -41,11 +41,6 @@ if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", machine.gpus())
 
 
-# What a killed job left is made again without asking: outputs are written whole, under their name, at the very end.
-if workflow.dag_settings:
-    workflow.dag_settings.force_incomplete = True
-
-
 report: "workflow/report/workflow.rst"
 
 

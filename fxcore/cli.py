@@ -85,6 +85,12 @@ def parser() -> argparse.ArgumentParser:
     shown = commands.add(run.plan)
     shown.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)
     shown.add_argument("--run", metavar="RUN", help="list every pass of this run")
+    shown.add_argument(
+        "--costs", action="store_true", help="also operations and disk, from the networks' shapes; takes some seconds"
+    )
+    shown.add_argument(
+        "--tflops", type=float, metavar="R", help="also hours on a device that sustains R TFLOP/s; implies --costs"
+    )
     pages = commands.add(run.reference)
     pages.add_argument(
         "--out", default="docs/reference", metavar="FOLDER", help="where to write (default: %(default)s)"

@@ -40,10 +40,16 @@ def _machine(arguments: Arguments) -> Machine:
 
 
 def plan(arguments: Arguments) -> None:
-    """Print runs, stages and passes with their estimated work."""
+    """Print runs, stages and passes with their work, and what they cost."""
     from fxcore import outline
+    from fxcore.costs import Costs
+    from fxcore.work import Sizes
 
-    sys.stdout.write(outline.describe(experiment.load(Path(arguments.params)), arguments.run))
+    params = experiment.load(Path(arguments.params))
+    sizes = Sizes(params)
+    wanted = arguments.costs or arguments.tflops is not None
+    costs = Costs(params, sizes, arguments.tflops) if wanted else None
+    sys.stdout.write(outline.describe(params, sizes, arguments.run, costs))
 
 
 def reference(arguments: Arguments) -> None:

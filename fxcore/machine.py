@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from fxcore import yamlfile
 from fxcore.errors import InputError
 from fxcore.explain import explain
-from fxcore.params.blocks import Block, Count
+from fxcore.params.blocks import Block, Count, Positive
 
 LOCAL = Path("local.yaml")
 
@@ -32,6 +32,8 @@ class Machine(Block):
     """Minutes between two saves of a training job, which a killed one continues from; 0 saves after every update, null never."""
     workers: int = 0
     """Processes that load data beside a job, out of its `threads`; 0 loads in the job itself."""
+    images_per_second: Positive = 20.0
+    """Images that a training job does at least; only the time that jobs ask a cluster for follows from it."""
 
     def folder(self, key: str, folder: str | None) -> Path:
         """A dataset's native folder: below `native`, or relative to the project when `folder` starts with a dot."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fxcore import machine, paths, sources
+from fxcore import machine, paths, resources, sources
 from fxcore.data.native import adapter_of, locate
 from fxcore.errors import InputError
 from fxcore.machine import Machine
@@ -31,6 +31,7 @@ from fxcore.slices.make import (
 )
 from fxcore.slices.train import TrainSlice
 from fxcore.training.keep import MANIFEST, worth_keeping
+from fxcore.work import Sizes
 
 PHASES = ("data", "visits", "train", "score", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
@@ -290,3 +291,24 @@ class Plan:
     def gpus_to_score(self, wildcards: Wildcards) -> int:
         """For `score`, which uses one at most."""
         return min(1, self.params.runs[wildcards.run].gpus)
+
+    def memory(self, _: Wildcards, threads: int, attempt: int) -> int:
+        """Of a job that holds networks or decodes images, in MB; a cluster's jobs ask for it, local runs ignore it."""
+        return resources.memory(threads, attempt)
+
+    def minutes_to_normalize(self, wildcards: Wildcards, threads: int, attempt: int) -> int:
+        """For `normalize`: the time that a cluster's job asks for."""
+        images = Sizes(self.params).all(wildcards.dataset)
+        rate = resources.DECODED_PER_SECOND * threads
+        return resources.minutes(None if images is None else images.number, rate, attempt)
+
+    def minutes_to_train(self, wildcards: Wildcards, attempt: int) -> int:
+        """For `pretrain`."""
+        stage = next((one for one in self.stages(wildcards.run) if one.name == wildcards.stage), None)
+        work = None if stage is None else Sizes(self.params).work(wildcards.run, stage.passes)
+        return resources.minutes(None if work is None else work.images, self.machine.images_per_second, attempt)
+
+    def minutes_to_score(self, wildcards: Wildcards, attempt: int) -> int:
+        """For `score`."""
+        images = Sizes(self.params).scored(wildcards.run)
+        return resources.minutes(images, self.machine.images_per_second, attempt)

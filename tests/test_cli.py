@@ -8,6 +8,7 @@ import pytest
 from fxcore import cli, outline
 from fxcore.errors import InputError
 from fxcore.params import experiment
+from fxcore.work import Sizes
 from tests.conftest import PROJECT, TINY
 
 
@@ -18,7 +19,15 @@ def _python(code):
 @pytest.mark.parametrize(
     "module",
     [
-        *("fxcore", "fxcore.plan", "fxcore.cli", "fxcore.outline", "fxcore.versioning", "fxcore.data.visits"),
+        *(
+            "fxcore",
+            "fxcore.plan",
+            "fxcore.cli",
+            "fxcore.outline",
+            "fxcore.costs",
+            "fxcore.versioning",
+            "fxcore.data.visits",
+        ),
         *("fxcore.evaluation.evaluate", "fxcore.evaluation.summary", "fxcore.report.table", "fxcore.report.figure"),
     ],
 )
@@ -57,14 +66,55 @@ def test_plan_lists_every_pass_of_a_run(capsys):
 
 def test_unknown_sizes_are_said_and_not_guessed():
     real = experiment.load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"results_root": "nowhere"})
-    text = outline.describe(real)
+    text = outline.describe(real, Sizes(real))
     assert text.splitlines()[1].split()[-2:] == ["?", "?"]
     assert "? is known once the dataset's store is made" in text
 
 
 def test_an_unknown_run_is_said():
     with pytest.raises(InputError, match="--run other: no such run; known: foundation_x, example_a_localization"):
-        outline.describe(experiment.load(TINY), "other")
+        outline.describe(experiment.load(TINY), Sizes(experiment.load(TINY)), "other")
+
+
+def test_sizes_that_only_the_registry_knows_are_marked(tmp_path):
+    paper = experiment.load(PROJECT / "presets/paper.yaml").model_copy(update={"results_root": str(tmp_path)})
+    lines = outline.describe(paper, Sizes(paper)).splitlines()
+    # of 464 images (of 662 without a fifth and a tenth) 19 whole batches of 24, 150 times
+    assert next(line for line in lines if line.startswith("shenzhen")).split()[-2:] == ["~2,850", "~68,400"]
+    assert lines[1 + len(paper.runs)].split()[0] == "all"
+    assert lines[3 + len(paper.runs)].startswith("~ is expected of datasets of the size that fxcore/data/registry.yaml gives")
+
+
+def test_plan_says_what_an_experiment_costs(tmp_path, capsys):
+    file = tmp_path / "params.yaml"
+    file.write_text(TINY.read_text().replace("results-tiny", str(tmp_path / "results")))
+    assert cli.main(["plan", "--params", str(file), "--tflops", "1e-6"]) == 0
+    head, *rows, total, _, training, disk, hours = capsys.readouterr().out.splitlines()
+    assert head.split()[-6:] == ["training", "hours", "(estimate)", "states", "snapshots", "disk"]
+    # a teacher after the classification and the released segmentation of both cycles
+    assert [row.split()[-4:-2] for row in (*rows, total)] == [["2", "4"], ["1", "0"], ["3", "4"]]
+    *_, operations, unit, spent, _, _, kept, kept_unit = total.split()
+    assert unit == "GFLOP"
+    assert float(spent) == pytest.approx(float(operations) * 1e9 / 1e6 / 3600, rel=0.01)
+    assert training.startswith("training: operations of matrix products and convolutions")
+    assert disk.startswith(f"disk: {kept} {kept_unit} of kept states, and up to ")
+    assert "; ~156 kB of stores; " in disk  # 24 images of 72 × 72 bytes and twice 72 × 9
+    assert hours.startswith("hours: an estimate")
+
+
+def test_plan_says_what_each_pass_costs(capsys):
+    assert cli.main(["plan", "--params", str(TINY), "--costs", "--run", "example_a_localization"]) == 0
+    head, row, *_ = capsys.readouterr().out.splitlines()
+    assert head.split()[-3:] == ["updates", "images", "training"]
+    assert row.split()[-4:-2] == ["3", "12"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0, "0 B"), (999, "999 B"), (999.6, "1 kB"), (171_960_000_000, "172 GB"), (3.3e19, "33 EB"), (2e24, "2e+03 ZB")],
+)
+def test_amounts_have_three_digits_and_a_prefix(value, said):
+    assert outline.amount(value, "B") == said
 
 
 def test_bad_input_is_one_line_in_terminal_and_log_and_exit_code_2(tmp_path, capsys):

@@ -13,7 +13,7 @@ from fxcore import yamlfile
 from fxcore.errors import InputError
 from fxcore.explain import nearest
 from fxcore.params.blocks import Block, Classes, Count, merged
-from fxcore.params.datasets import Dataset, Labels
+from fxcore.params.datasets import Dataset, Holdout, Labels
 from fxcore.passes import Split, Task
 
 REGISTRY = Path(__file__).parents[1] / "data" / "registry.yaml"
@@ -77,6 +77,18 @@ class Known(Block):
         """Classes of a task's head in order; empty where the dataset lacks the task."""
         block: Labels | Head | None = getattr(self, task)
         return block.classes if block else ()
+
+    def images(self, holdout: Holdout) -> dict[Split, int]:
+        """How many images each split of a complete copy has, where `holdout` is given away of what the release does not split."""
+        found: dict[Split, int] = dict(self.expected.splits) or {Split.TRAIN: self.expected.images}
+        whole = found[Split.TRAIN]
+        if Split.TEST not in found:
+            found[Split.TEST] = round(holdout.test * whole)
+            found[Split.TRAIN] -= found[Split.TEST]
+        if Split.VAL not in found:
+            found[Split.VAL] = round(holdout.val * whole)
+            found[Split.TRAIN] -= found[Split.VAL]
+        return found
 
     def dataset(self, key: str) -> dict[str, Any]:
         """The values of its block in a parameter file that says nothing else."""

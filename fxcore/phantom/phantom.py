@@ -9,7 +9,7 @@ from fxcore.data.counts import Counts
 from fxcore.errors import InputError
 from fxcore.files import atomic_folder, write_json
 from fxcore.phantom.case import cases
-from fxcore.phantom.labels import MEANS, ORGANS, known
+from fxcore.phantom.labels import known
 from fxcore.slices.data import PhantomSlice
 
 EXPECTED = "expected.json"
@@ -26,7 +26,8 @@ def write(slice_: PhantomSlice, folder: Path) -> None:
     for task in dataset.tasks:
         if unknown := [name for name in dataset.classes(task) if not known(name)]:
             raise InputError(
-                f"datasets.{slice_.key}.{task}.classes: {unknown[0]} cannot be drawn; known: {', '.join((*MEANS, *ORGANS))}"
+                f"datasets.{slice_.key}.{task}.classes: {unknown[0]} cannot be drawn; give one of"
+                " fxcore/phantom/labels.py, or real data"
             )
     writer = importlib.import_module(f"fxcore.phantom.native.{dataset.adapter}")
     with atomic_folder(folder) as part:

@@ -38,10 +38,12 @@ def lease(count: int) -> Iterator[None]:
         )
     folder = Path(tempfile.gettempdir()) / f"fxcore-gpus-{os.getuid()}"
     folder.mkdir(exist_ok=True)
+    # SLURM may give every job GPUs of its own and number them from 0 in each.
+    job = os.environ.get("SLURM_JOB_ID", "")
     with ExitStack() as held:
         mine: list[str] = []
         for one in ids:
-            lock = FileLock(folder / f"{one}.lock")
+            lock = FileLock(folder / f"{job}-{one}.lock")
             try:
                 held.enter_context(lock.acquire(timeout=0))
             except Timeout:

@@ -1,5 +1,6 @@
 """The whole way through on the tiny experiment, and what an edit re-runs."""
 
+import base64
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from fxcore.params.experiment import load
+from fxcore.work import Sizes
 from tests.conftest import PROJECT, TINY, FolderDataset, changed
 from tests.workflow.conftest import SNAKEMAKE, Experiment
 
@@ -131,6 +134,18 @@ def test_the_released_weights_are_one_teacher_with_a_card_of_what_it_reached(exp
     assert "Example A, phantoms" in page
 
 
+@pytest.mark.parametrize("run", ["foundation_x", "example_a_localization"])
+def test_kept_states_are_as_large_as_the_plan_says(experiment, run):
+    from fxcore.costs import Costs
+
+    kept = sorted((experiment.results / "kept" / run).rglob("*.safetensors"))
+    heads = [8 + int.from_bytes(path.read_bytes()[:8], "little") for path in kept]
+    params = load(experiment.params())
+    expected = Costs(params, Sizes(params)).disk(run)
+    assert expected.kept == sum(path.stat().st_size for path in kept) - sum(heads)
+    assert expected.states == len([path for path in kept if path.parent.name == run])
+
+
 def test_every_artifact_says_what_made_it(experiment):
     from safetensors import safe_open
 
@@ -158,6 +173,19 @@ def test_a_second_run_has_nothing_to_do(experiment):
 def test_touching_every_file_changes_nothing(experiment):
     for path in [*PROJECT.glob("fxcore/**/*.py"), *PROJECT.glob("workflow/**/*"), PROJECT / "Snakefile", TINY]:
         os.utime(path)
+    assert experiment.jobs() == NOTHING
+
+
+def test_what_a_killed_snakemake_left_unfinished_is_made_again_without_asking(experiment):
+    page = str(experiment.results / "index.md")
+    # as Snakemake does when a job starts
+    mark = PROJECT / ".snakemake/incomplete" / base64.b64encode(page.encode()).decode()
+    mark.parent.mkdir(exist_ok=True)
+    mark.write_text('{"external_jobid": null}')
+    try:
+        assert experiment.jobs() == {"index": 1}
+    finally:
+        mark.unlink()
     assert experiment.jobs() == NOTHING
 
 

@@ -34,6 +34,9 @@ rule normalize:
         f"{RESULTS}/benchmarks/normalize/{{dataset}}.tsv"
     priority: plan.priority
     threads: plan.machine.threads
+    resources:
+        mem_mb=plan.memory,
+        runtime=plan.minutes_to_normalize,
     params:
         results=plan.root,
         slice=plan.store_slice,

@@ -15,6 +15,8 @@ rule score:
     threads: plan.machine.threads
     resources:
         gpu=plan.gpus_to_score,
+        mem_mb=plan.memory,
+        runtime=plan.minutes_to_score,
     params:
         results=plan.root,
         slice=plan.score_slice,

@@ -17,6 +17,8 @@ rule pretrain:
     threads: plan.machine.threads
     resources:
         gpu=plan.gpus_of_run,
+        mem_mb=plan.memory,
+        runtime=plan.minutes_to_train,
     params:
         results=plan.root,
         slice=plan.train_slice,
