@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fxcore.data.native import Native
 from fxcore.data.normalize import normalize
 from fxcore.data.store import Store
 from fxcore.params.datasets import Annotations, Columns, Dataset
@@ -52,7 +53,12 @@ def main() -> None:
         (folder / "boxes.json").write_text(f'{{"images": [{images}], "categories": {categories}, "annotations": []}}')
         boxes = Annotations(file="boxes.json", classes=("Nodule",))
         dataset = Dataset(columns=Columns(), localization=boxes)
-        normalize(StoreSlice(key="timed", store_size=STORE, dataset=dataset), folder, folder / "store")
+        normalize(
+            StoreSlice(key="timed", store_size=STORE, dataset=dataset),
+            Native(folder, folder),
+            folder / "store",
+            folder / "work",
+        )
         store = Store(folder / "store")
         decoded = rate(lambda row: np.asarray(Image.open(folder / f"{row}.png")))
         mapped = rate(lambda row: np.array(store.images[row]))

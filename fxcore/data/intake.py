@@ -43,7 +43,7 @@ def intake(key: str, dataset: Dataset, native: Native, problems: Problems) -> In
         unknown.discard(record.image)
         if record.image in dataset.exclude:
             excluded[record.image] = NAMED
-        elif dataset.views is not None and record.view not in dataset.views:
+        elif dataset.views is not None and (record.view or "UNKNOWN") not in dataset.views:
             excluded[record.image] = VIEW
         else:
             taken.append(record)

@@ -94,8 +94,8 @@ class Dataset(Block):
     """Of the format `folder`: the index CSV, relative to the folder."""
     columns: Columns = Columns()
     """Of the format `folder`: names of the index's columns."""
-    views: tuple[View, ...] | None = None
-    """Views to take, where a release names them; null takes all."""
+    views: tuple[View | Literal["UNKNOWN"], ...] | None = None
+    """Views to take; `UNKNOWN` are pictures of which the release does not say. Null takes all."""
     readers: Literal["any", "majority", "consensus"] = "any"
     """Who must call a class present, where several readers say."""
     fuse_boxes: Probability | None = None
