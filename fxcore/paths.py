@@ -31,6 +31,11 @@ def store_work(results: Path, key: str, size: int | str) -> Path:
     return results / "work" / "data" / key / str(size)
 
 
+def store_native(results: Path, key: str, size: int | str) -> Path:
+    """What the native files were that a store was made from, as far as planning looks at them."""
+    return results / "work" / "data" / key / f"{size}.json"
+
+
 def phantom(results: Path, key: str) -> Path:
     """Native folder of a phantom dataset; apart from the stores, which DVC keeps."""
     return results / "phantoms" / key

@@ -5,6 +5,7 @@ Methods that take wildcards are Snakemake input and params functions.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fxcore import machine, paths, resources, sources
-from fxcore.data.native import adapter_of, locate
+from fxcore.data.native import Native, adapter_of, fingerprints, locate
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params, load
@@ -67,8 +68,7 @@ class Plan:
             InputError: one line naming file, key or folder, and what to do.
         """
         plan = cls(load(Path(file)), machine.load())
-        for key in plan.params.datasets:
-            plan.native(key)
+        _ = plan._native_files
         for run, one in plan.params.runs.items():
             start = one.train.start
             if start and not Path(start.file).is_file() and not (paths.kept(plan.results, run) / MANIFEST).exists():
@@ -135,28 +135,44 @@ class Plan:
 
     # Inputs
 
-    def native(self, key: str) -> list[str]:
-        """Files of a dataset that its store is made from: annotation files, or the folder of a phantom.
+    def phantom_of_dataset(self, wildcards: Wildcards) -> list[str]:
+        """For `normalize`: the folder of a phantom, which a rule makes."""
+        return [str(self._native(wildcards.dataset).folder)] if self._is_phantom(wildcards.dataset) else []
 
-        None where they are gone and the store is there: it was brought back, and is as good.
+    def native(self, wildcards: Wildcards) -> dict[str, str] | None:
+        """For `normalize`: what the native files are that a dataset's store is made from; None of a phantom, which is an input.
+
+        A parameter and no input: where the disk that they lie on is not there, the store stays as good, and what it was made from
+        stands for them.
+        """
+        return self._native_files.get(wildcards.dataset)
+
+    @cached_property
+    def _native_files(self) -> dict[str, dict[str, str]]:
+        """Fingerprints of the files of each dataset that is no phantom, by name.
 
         Raises:
-            InputError: one is missing.
+            InputError: one is missing, and there is no store.
         """
-        dataset = self.params.datasets[key]
-        native = locate(self.results, self.machine, key, dataset)
-        if dataset.source == "phantom":
-            return [str(native.folder)]
-        try:
-            return list(map(str, adapter_of(dataset).files(key, dataset, native)))
-        except InputError:
-            if (self._store(key) / "manifest.json").exists():
-                return []
-            raise
+        found: dict[str, dict[str, str]] = {}
+        for key, dataset in self.params.datasets.items():
+            if self._is_phantom(key):
+                continue
+            native = self._native(key)
+            try:
+                found[key] = fingerprints(adapter_of(dataset).files(key, dataset, native), native.folder)
+            except InputError:
+                if not (self._store(key) / "manifest.json").exists():
+                    raise
+                record = paths.store_native(self.results, key, self.params.store_size)
+                found[key] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        return found
 
-    def native_of_dataset(self, wildcards: Wildcards) -> list[str]:
-        """For `normalize`: the native files."""
-        return self.native(wildcards.dataset)
+    def _is_phantom(self, key: str) -> bool:
+        return self.params.datasets[key].source == "phantom"
+
+    def _native(self, key: str) -> Native:
+        return locate(self.results, self.machine, key, self.params.datasets[key])
 
     def phantom_sources(self, wildcards: Wildcards) -> list[str]:
         """For `phantom`: our source files, those of the format's writer and no other among them."""

@@ -55,3 +55,44 @@ def test_the_model_benchmark_prints_ratios_and_distances_to_floors(benchmark, mo
         assert float(ratio) == pytest.approx(float(ours.split()[0]) / float(theirs.split()[0]), rel=0.02, abs=0.001)
     for *_, least, takes, times in cells[8:]:
         assert float(times) == pytest.approx(float(takes.split()[0]) / float(least.split()[0]), rel=0.02, abs=0.1)
+
+
+def _cells(out):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines()]
+
+
+def test_the_engine_benchmark_weighs_each_kind_of_pass_by_the_papers_cycle(benchmark, capsys, monkeypatch):
+    tiny = {
+        "PRESET": str(TINY),
+        "DATASET": "example_a",
+        "BATCH": 4,
+        "UPDATES": 3,
+        "ROUNDS": 1,
+        "THREADS": 1,
+        "WORKERS": 0,
+    }
+    names = benchmark("engine.py", **tiny)
+    monkeypatch.setitem(names, "start", lambda: iter(["| a start |\n"]))  # it runs whole jobs
+    names["main"]()
+    _, _, _, *kinds, cycle, published, outside, waits, saved = _cells(capsys.readouterr().out)
+    assert [one[0] for one in kinds] == [
+        "classification release",
+        *("localization lock", "localization release", "segmentation lock", "segmentation release"),
+    ]
+    seconds = [float(one[3].split()[0]) for one in kinds]
+    weights = (30747, 1119, 2241, 536, 1074)
+    hours = sum(weight * one for weight, one in zip(weights, seconds, strict=True)) / 3600
+    assert float(cycle[3].split()[0]) == pytest.approx(hours, rel=0.02)
+    assert (cycle[0], published[0], outside[0]) == ("a cycle", "a cycle", "between updates of a cycle")
+    assert waits[3] == "6"  # two of each of three released passes of 3 updates; a lock pass has one update
+    assert saved[0].startswith("an autosave, ")
+
+
+def test_the_benchmark_of_stores_compares_with_opencv(benchmark, capsys):
+    pytest.importorskip("cv2", reason="needs opencv-python-headless, which only this benchmark uses")
+    benchmark("normalize.py", DRAWN=1, IMAGES=6, SIDE=128, STORE=64, ROUNDS=1)["main"]()
+    *_, png, jpg = _cells(capsys.readouterr().out)
+    assert (png[0], jpg[0]) == ("6 png of 128 × 128", "6 jpg of 128 × 128")
+    for one in (png, jpg):
+        pure, ours = (float(cell.removesuffix("/s").replace(",", "")) for cell in one[1:3])
+        assert float(one[3]) == pytest.approx(ours / pure, rel=0.05, abs=0.01)

@@ -82,7 +82,9 @@ def test_sizes_that_only_the_registry_knows_are_marked(tmp_path):
     # of 464 images (of 662 without a fifth and a tenth) 19 whole batches of 24, 150 times
     assert next(line for line in lines if line.startswith("shenzhen")).split()[-2:] == ["~2,850", "~68,400"]
     assert lines[1 + len(paper.runs)].split()[0] == "all"
-    assert lines[3 + len(paper.runs)].startswith("~ is expected of datasets of the size that fxcore/data/registry.yaml gives")
+    assert lines[3 + len(paper.runs)].startswith(
+        "~ is expected of datasets of the size that fxcore/data/registry.yaml gives"
+    )
 
 
 def test_plan_says_what_an_experiment_costs(tmp_path, capsys):

@@ -30,8 +30,8 @@ def _work(params, run):
 
 def test_expected_images_are_those_of_the_specification(shared):
     spec = {one["key"]: one["counts"] for one in yamlfile.load(shared("spec/datasets.yaml"))["datasets"]}
-    # Without the test images that have no labels; without the image of two patients.
-    images = {key: counts["images"] for key, counts in spec.items()} | {"tbx11k": 6600 + 1800, "candid_ptx": 19236}
+    # without the test images that have no labels
+    images = {key: counts["images"] for key, counts in spec.items()} | {"tbx11k": 6600 + 1800}
     assert {key: known.expected.images for key, known in registry().items()} == images
     for key, known in registry().items():
         splits = known.expected.splits

@@ -23,7 +23,9 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one dataset: `counts` as in `Counts.facts`, how they differ from a complete copy's, and what is wrong."""
+    """What was found of one dataset: `counts` as in `Counts.facts`, how they differ from a complete copy's, what is wrong, and what
+    the adapter leaves out, by reason.
+    """
 
     key: str
     folder: str
@@ -31,6 +33,7 @@ class Finding:
     counts: Mapping[str, Any] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
 
     @property
@@ -48,6 +51,7 @@ class Finding:
             "counts": dict(self.counts),
             "differs": list(self.differs),
             "problems": list(self.problems),
+            "left_out": dict(self.left_out),
         }
 
 
@@ -55,9 +59,12 @@ def check(key: str, dataset: Dataset, native: Native, keep_going: bool, pictures
     """Read a dataset's native files; with `keep_going` all that is wrong, else up to the first; with `pictures` decode them too."""
     problems = Problems(keep_going=True)
     counts, groups = Counts(), set[str]()
-    folder = str(native.folder)
+    folder, left_out = str(native.folder), 0
     try:
         for record in intake.read(key, dataset, native, problems):
+            if record.image in dataset.exclude or not intake.taken(record, dataset):
+                left_out += 1
+                continue
             counts.add(
                 record.split,
                 record.patient,
@@ -75,10 +82,11 @@ def check(key: str, dataset: Dataset, native: Native, keep_going: bool, pictures
     if not counts.images and not problems.found:
         problems.found.append(f"{folder}: no annotated image is there; is it the dataset's own folder?")
     known = registry().get(key)
-    complete = known is not None and dataset.source == "native"
-    differs = tuple(_differs(counts.facts(), known.expected)) if known and complete else ()
+    whole = dataset.source == "native" and (keep_going or not problems.found)
+    left_out += sum(problems.left.values())
+    differs = tuple(_differs(counts.facts(), known.expected, left_out)) if known and whole else ()
     shown = problems.found if keep_going else problems.found[:1]
-    return Finding(key, folder, True, counts.facts(), differs, tuple(shown), frozenset(groups))
+    return Finding(key, folder, True, counts.facts(), differs, tuple(shown), dict(problems.left), frozenset(groups))
 
 
 def _wrong(record: Record, pictures: bool) -> Iterator[str]:
@@ -94,9 +102,10 @@ def _wrong(record: Record, pictures: bool) -> Iterator[str]:
         yield str(error)
 
 
-def _differs(counts: Mapping[str, Any], expected: Expected) -> Iterator[str]:
+def _differs(counts: Mapping[str, Any], expected: Expected, left_out: int) -> Iterator[str]:
+    """How the counts differ from a complete copy's; without images that are left out for a reason, splits cannot be compared."""
     found = {
-        "images": sum(counts["images"].values()),
+        "images": sum(counts["images"].values()) + left_out,
         "patients": counts["patients"],
         "boxes": sum(counts["boxes"].values()) or None,
     }
@@ -104,7 +113,7 @@ def _differs(counts: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         wanted = getattr(expected, name)
         if wanted is not None and number is not None and number != wanted:
             yield f"{name}: {number:,} of {wanted:,}"
-    for split, wanted in expected.splits.items():
+    for split, wanted in ({} if left_out else expected.splits).items():
         number = counts["images"].get(split, 0)
         if number != wanted:
             yield f"{split} images: {number:,} of {wanted:,}"
@@ -134,6 +143,7 @@ def _paragraph(one: Finding) -> str:
         for name, numbers in (("present", labels), ("boxes", one.counts["boxes"]), ("masks", one.counts["masks"])):
             if numbers:
                 lines.append(f"  {name}: {', '.join(f'{label} {number:,}' for label, number in numbers.items())}")
+    lines += [f"  left out: {number:,} ({reason})" for reason, number in one.left_out.items()]
     lines += [f"  differs from a complete copy: {text}" for text in one.differs]
     lines += [f"  wrong: {text}" for text in one.problems[:SHOWN]]
     if len(one.problems) > SHOWN:

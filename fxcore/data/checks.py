@@ -65,15 +65,16 @@ def _some(names: Sequence[str]) -> str:
 def _duplicates(records: Sequence[Record], decoded: Sequence[Decoded]) -> Check:
     same: dict[str, list[Record]] = defaultdict(list)
     for record, one in zip(records, decoded, strict=True):
-        if one.wrong is None:
+        if one.wrong is None and record.split is not None:
             same[one.digest].append(record)
     twice = [of for of in same.values() if len(of) > 1]
-    for of in twice:
-        if other := next((one for one in of if one.split is not of[0].split), None):
-            raise InputError(
-                f"{other.where}: {other.image} in {other.split} is the same picture as {of[0].image} in {of[0].split}; list one"
-                " of them under exclude"
-            )
+    torn = [(of[0], other) for of in twice for other in of if other.split is not of[0].split]
+    if torn:
+        (first, other), pairs = torn[0], [f"{later.image} = {before.image}" for before, later in torn]
+        raise InputError(
+            f"{other.where}: {other.image} in {other.split} is the same picture as {first.image} in {first.split}; list one of"
+            f" them under exclude. All of them: {', '.join(pairs)}"
+        )
     pairs = [" = ".join(one.image for one in of) for of in twice]
     return _check(5, "each picture once", f"equal pictures: {_some(pairs)}" if pairs else None)
 
@@ -124,7 +125,7 @@ def _masks(records: Sequence[Record], decoded: Sequence[Decoded]) -> Check:
     empty = [
         record.image
         for record, one in zip(records, decoded, strict=True)
-        if any(_area(counts, one) == 0 for counts in one.masks)
+        if record.masks and any(_area(counts, one) == 0 for counts in one.masks)
     ]
     return _check(11, "masks have area", f"masks of no pixel in {len(empty)}: {_some(empty)}" if empty else None)
 
@@ -162,7 +163,9 @@ def _centres(record: Record, one: Decoded) -> Mapping[str, float]:
     found: dict[str, list[float]] = defaultdict(list)
     for box in record.boxes or ():
         found[box.label].append(box.xywh[0] + box.xywh[2] / 2)
-    for mask, counts in zip(record.masks or (), one.masks, strict=True):
+    for mask, counts in zip(record.masks or (), one.masks if record.masks else (), strict=True):
+        if _area(counts, one) == 0:
+            continue
         left, _, across, _ = coco_mask.toBbox({"size": [one.height, one.width], "counts": counts})
         found[mask.label].append(left + across / 2)
     return {name: float(np.mean(xs)) for name, xs in found.items()}
@@ -170,8 +173,10 @@ def _centres(record: Record, one: Decoded) -> Mapping[str, float]:
 
 def _groups(records: Sequence[Record]) -> Check:
     homes: dict[str, set[str]] = defaultdict(set)
-    for record in records:
+    for record in (one for one in records if one.split is not None):
         homes[record.group].add(str(record.split))
     torn = sorted(group for group, splits in homes.items() if len(splits) > 1)
     said = f"the release has {len(torn)} groups in several splits: {_some(torn)}" if torn else None
+    if said is None and all(record.patient is None for record in records):
+        said = "no patients are named: images of one patient may be in several splits"
     return _check(13, "splits share no group", said)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,6 +28,8 @@ from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 from fxcore.progress import Progress
 
+log = logging.getLogger(__name__)
+
 CHUNK = 64
 """Images between two lines of the journal."""
 _OVERHANG = 1.0
@@ -38,7 +41,8 @@ class Decoded:
     """What is known of a picture once it is decoded.
 
     Its native size; its masks as COCO's counts, in the record's order; a digest of the stored pixels; the mean of its corners and
-    of the band where lungs lie, 0..255; and why it cannot be used, if so.
+    of the band where lungs lie, 0..255; and why it cannot be used, if so: because the picture itself is `unreadable`, or because
+    something that is said of it does not fit.
     """
 
     width: int
@@ -48,6 +52,7 @@ class Decoded:
     corners: float
     band: float
     wrong: str | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,6 @@ class Job:
     work: Path
     classes: tuple[str, ...]
     side: int
-    keep_unreadable: bool
 
 
 def rows_of_masks(records: Sequence[Record]) -> list[int]:
@@ -80,20 +84,21 @@ def decode(
     `identity` says everything that the result depends on; what a killed job left in `work` is gone on with if its identity is the
     same.
 
-    Raises:
-        InputError: a picture that cannot be decoded, unless the dataset leaves such out, or an annotation that does not fit it.
+    What is wrong with a picture is found, said in the log, and no error: the others are decoded, and all that is wrong is known at once.
     """
     classes = dataset.classes(Task.SEGMENTATION)
     mask_rows = rows_of_masks(records)
     journal = _Journal(work / "journal.jsonl", identity)
     if not journal.found:
         _arrays(work, len(records), max(mask_rows) + 1, len(classes), side)
-    job = Job(work, classes, side, dataset.unreadable == "exclude")
+    job = Job(work, classes, side)
     starts = [start for start in range(0, len(records), CHUNK) if start not in journal.found]
     work_of = ((job, start, mask_rows[start : start + CHUNK], records[start : start + CHUNK]) for start in starts)
     progress = Progress(f"normalize {key}", sum(len(records[start : start + CHUNK]) for start in starts), "images")
     for start, found in _mapped(work_of, processes):
         journal.add(start, found)
+        for one in filter(None, (one.wrong for one in found)):
+            log.warning("%s", one)
         progress.advance(len(found))
     return [one for start in sorted(journal.found) for one in journal.found[start]]
 
@@ -159,24 +164,30 @@ def _one(job: Job, record: Record, picture: NDArray[np.uint8], packed: NDArray[n
                 f"{record.where}: {record.file} has the value {image.min()} in every pixel; download it again"
             )
     except InputError as error:
-        if not job.keep_unreadable:
-            raise
-        return Decoded(0, 0, (), "", 0.0, 0.0, str(error))
+        return Decoded(0, 0, (), "", 0.0, 0.0, str(error), unreadable=record.file.is_file())
     height, width = image.shape
-    _check_stated(record, width, height)
-    for box in record.boxes or ():
-        _check_box(box, record, width, height)
-    counts: list[str] = []
-    if packed is not None:
-        stored = np.zeros((len(job.classes), job.side, job.side), dtype=np.bool_)
-        for mask in record.masks or ():
-            bitmap = shapes.bitmap(mask, height, width)
-            counts.append(rle.encode(bitmap)["counts"])
-            stored[job.classes.index(mask.label)] |= images.resize_mask(bitmap, job.side)
-        packed[:] = np.packbits(stored, axis=-1)
+    try:
+        _check_stated(record, width, height)
+        for box in record.boxes or ():
+            _check_box(box, record, width, height)
+        counts = [] if packed is None else _masks(job, record, height, width, packed)
+    except InputError as error:
+        return Decoded(0, 0, (), "", 0.0, 0.0, str(error))
     picture[:] = images.resize(image, job.side)
     digest = hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
     return Decoded(width, height, tuple(counts), digest, *_brightness(picture))
+
+
+def _masks(job: Job, record: Record, height: int, width: int, packed: NDArray[np.uint8]) -> list[str]:
+    """Store a record's masks; each as COCO's counts."""
+    counts: list[str] = []
+    stored = np.zeros((len(job.classes), job.side, job.side), dtype=np.bool_)
+    for mask in record.masks or ():
+        bitmap = shapes.bitmap(mask, height, width)
+        counts.append(rle.encode(bitmap)["counts"])
+        stored[job.classes.index(mask.label)] |= images.resize_mask(bitmap, job.side)
+    packed[:] = np.packbits(stored, axis=-1)
+    return counts
 
 
 def _brightness(picture: NDArray[np.uint8]) -> tuple[float, float]:

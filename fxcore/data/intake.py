@@ -18,10 +18,15 @@ NAMED, VIEW = "named under exclude", "view not taken"
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Records with a split each, and the images left out with the reason."""
+    """Records, and the images left out with the reason."""
 
     records: list[Record]
     excluded: dict[str, str]
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Those among the records that the parameters leave out."""
+        return {name: reason for name, reason in self.excluded.items() if reason == NAMED}
 
 
 def read(key: str, dataset: Dataset, native: Native, problems: Problems) -> Iterator[Record]:
@@ -31,36 +36,52 @@ def read(key: str, dataset: Dataset, native: Native, problems: Problems) -> Iter
 
 
 def intake(key: str, dataset: Dataset, native: Native, problems: Problems) -> Intake:
-    """Every record that the store takes.
+    """Every record that the store lists, those that are named under `exclude` among them: they keep their rows.
 
     Raises:
         InputError: anything that contradicts the format, the parameters, or itself.
     """
-    taken: list[Record] = []
+    listed: list[Record] = []
     excluded: dict[str, str] = {}
-    unknown = set(dataset.exclude)
     for record in read(key, dataset, native, problems):
-        unknown.discard(record.image)
+        if not taken(record, dataset):
+            excluded[record.image] = VIEW
+            continue
         if record.image in dataset.exclude:
             excluded[record.image] = NAMED
-        elif dataset.views is not None and (record.view or "UNKNOWN") not in dataset.views:
-            excluded[record.image] = VIEW
-        else:
-            taken.append(record)
-    if unknown:
-        raise InputError(f"datasets.{key}.exclude: {min(unknown)} is no image of the dataset; remove it")
-    if not taken:
-        raise InputError(f"datasets.{key}: no image is left of {len(excluded)}; take more views or exclude fewer")
-    records = splits.assign(key, taken, dataset)
-    _check(key, records, dataset)
-    return Intake(records, excluded)
+        listed.append(record)
+    if unknown := set(dataset.exclude) - {record.image for record in listed}:
+        raise InputError(
+            f"datasets.{key}.exclude: {min(unknown)} is no image of the dataset, or of no view taken; remove it"
+        )
+    if not listed:
+        raise InputError(f"datasets.{key}: no image is left of {len(excluded)}; take more views")
+    found = Intake(listed, excluded)
+    check(key, usable(found, dataset, found.named).records, dataset)
+    return found
 
 
-def _check(key: str, records: list[Record], dataset: Dataset) -> None:
-    """Each task has annotated images in each split, and no patient is in two splits."""
+def taken(record: Record, dataset: Dataset) -> bool:
+    """Whether a record is of a view that the dataset takes."""
+    return dataset.views is None or (record.view or "UNKNOWN") in dataset.views
+
+
+def usable(of: Intake, dataset: Dataset, wrong: dict[str, str]) -> Intake:
+    """The intake with a split for each record but some, named with the reason: these are in no split and annotated for nothing."""
+    good = iter(splits.assign([record for record in of.records if record.image not in wrong], dataset))
+    records = [_without(record) if record.image in wrong else next(good) for record in of.records]
+    return Intake(records, of.excluded | wrong)
+
+
+def check(key: str, records: list[Record], dataset: Dataset) -> None:
+    """Each task has annotated images in each split, and no patient is in two splits.
+
+    Raises:
+        InputError: otherwise.
+    """
     home: dict[str, Record] = {}
     for record in records:
-        if record.patient is None:
+        if record.patient is None or record.split is None:
             continue
         before = home.setdefault(record.patient, record)
         if before.split is not record.split:
@@ -83,6 +104,5 @@ def annotated(record: Record, task: Task) -> bool:
     return known[task] is not None
 
 
-def without(record: Record) -> Record:
-    """A record of a picture that cannot be used: it stays in the list, annotated for nothing."""
-    return replace(record, labels=None, boxes=None, masks=None)
+def _without(record: Record) -> Record:
+    return replace(record, split=None, labels=None, boxes=None, masks=None)

@@ -18,6 +18,7 @@ def manifest(slice_: StoreSlice, tables: Mapping[str, pd.DataFrame], version: in
     """What the store holds and who made it; counts by split of images, patients, annotated images and positives."""
     dataset, table = slice_.dataset, tables["images"]
     split = table["split"]
+    listed = table[split.notna()]
     positives: dict[str, dict[str, dict[str, int]]] = {}
     for task in dataset.tasks:
         positives[task] = {}
@@ -35,7 +36,7 @@ def manifest(slice_: StoreSlice, tables: Mapping[str, pd.DataFrame], version: in
         "adapter_version": version,
         "synthetic": dataset.source == "phantom",
         "images": _by_split(split),
-        "patients": _by_split(table.drop_duplicates("patient")["split"]),
+        "patients": _by_split(listed.drop_duplicates("patient")["split"]),
         "annotated": {task: _by_split(split[table[has[task]]]) for task in dataset.tasks},
         "annotated_patients": {
             task: _by_split(table[table[has[task]]].drop_duplicates("patient")["split"]) for task in dataset.tasks

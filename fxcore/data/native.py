@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import importlib
 import io
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from fxcore import paths
 from fxcore.data.records import CODES, Box, Code, Record
 from fxcore.errors import InputError
 from fxcore.explain import nearest
+from fxcore.files import sha256
 from fxcore.machine import Machine
 from fxcore.params.datasets import Dataset, View
 from fxcore.passes import Task
@@ -31,11 +34,19 @@ class Native:
 
 
 class Problems:
-    """What to do about a mistake in native files: stop at the first, or collect them all."""
+    """What to do about a mistake in native files: stop at the first, or collect them all; and what adapters leave out for a reason.
+
+    `left` counts images of the release that its own rules say are not to be used, by reason.
+    """
 
     def __init__(self, keep_going: bool = False) -> None:
         self.keep_going = keep_going
         self.found: list[str] = []
+        self.left: Counter[str] = Counter()
+
+    def leave(self, reason: str) -> None:
+        """Count an image that is left out, which is no mistake."""
+        self.left[reason] += 1
 
     def say(self, message: str) -> None:
         """Report a mistake; returns only where all are collected, and the caller then leaves out what is wrong.
@@ -79,6 +90,44 @@ def locate(results: Path, machine: Machine, key: str, dataset: Dataset) -> Nativ
         return Native(folder, folder)
     folder = machine.folder(key, dataset.folder)
     return Native(folder, folder if dataset.pictures is None else machine.folder(key, dataset.pictures))
+
+
+_SMALL = 1 << 20
+"""Bytes of a file whose content planning looks at."""
+
+
+def checksums(files: Sequence[Path], folder: Path) -> dict[str, str]:
+    """SHA-256 of each file by its name below `folder`; of a folder, that of the names and sizes of what is in it."""
+    found: dict[str, str] = {}
+    for path in files:
+        found[_name(path, folder)] = _listing(path) if path.is_dir() else sha256(path)
+    return found
+
+
+def fingerprints(files: Sequence[Path], folder: Path) -> dict[str, str]:
+    """What planning knows files by, quickly: `checksums` of small ones and of folders, size and time of large ones."""
+    found: dict[str, str] = {}
+    for path in files:
+        about = path.stat()
+        if path.is_dir() or about.st_size <= _SMALL:
+            found |= checksums([path], folder)
+        else:
+            found[_name(path, folder)] = f"{about.st_size} bytes of {about.st_mtime_ns}"
+    return dict(sorted(found.items()))  # in the order that a file of them has
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _listing(folder: Path) -> str:
+    """A checksum of the names and sizes of all files below a folder."""
+    names = (
+        f"{(Path(root) / name).relative_to(folder)} {(Path(root) / name).stat().st_size}"
+        for root, _, files in os.walk(folder, followlinks=True)
+        for name in files
+    )
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
 def needed(path: Path, key: str) -> Path:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +14,16 @@ import pandas as pd
 from fxcore import sources
 from fxcore.data import checks
 from fxcore.data.decode import Decoded, decode, rows_of_masks
-from fxcore.data.intake import Intake, intake, without
+from fxcore.data.intake import Intake, check, intake, usable
 from fxcore.data.manifest import manifest
-from fxcore.data.native import Native, Problems, adapter_of
+from fxcore.data.native import Native, Problems, adapter_of, checksums, fingerprints
 from fxcore.data.records import Record
+from fxcore.errors import InputError
 from fxcore.files import atomic, sha256, write_json
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 from fxcore.paths import STORE_FILES
 from fxcore.slices.data import StoreSlice
-
-log = logging.getLogger(__name__)
 
 TABLES = ("images", "labels", "boxes", "masks")
 
@@ -39,54 +36,60 @@ def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, proce
     """
     key, dataset = slice_.key, slice_.dataset
     adapter = adapter_of(dataset)
-    read_from = checksums(adapter.files(key, dataset, native), native.folder)
-    taken = intake(key, dataset, native, Problems())
-    identity = _identity(slice_, adapter.VERSION, read_from, taken.records)
-    decoded = decode(key, taken.records, dataset, slice_.store_size, work, identity, processes)
-    mask_rows = rows_of_masks(taken.records)
-    taken = _usable(taken, decoded)
-    tables = tables_of(taken.records, decoded, mask_rows, dataset)
+    files, problems = adapter.files(key, dataset, native), Problems()
+    read_from = checksums(files, native.folder)
+    listed = intake(key, dataset, native, problems)
+    identity = _identity(slice_, adapter.VERSION, read_from, listed.records)
+    decoded = decode(key, listed.records, dataset, slice_.store_size, work, identity, processes)
+    taken = usable(listed, dataset, listed.named | _wrong(listed, decoded, dataset))
+    check(key, taken.records, dataset)
+    tables = tables_of(taken.records, decoded, rows_of_masks(listed.records), dataset)
     outcome = checks.run(taken, decoded, dataset)
     for name, table in tables.items():
         with atomic(store / f"{name}.parquet") as part:
             table.to_parquet(part, index=False)
     for name in ("images.npy", "masks.npy"):
         (work / name).replace(store / name)
-    made = manifest(slice_, tables, adapter.VERSION) | {"excluded": taken.excluded, "checks": outcome}
+    made = manifest(slice_, tables, adapter.VERSION) | {
+        "excluded": taken.excluded,
+        "left_out": dict(problems.left),
+        "checks": outcome,
+    }
     made |= {"sources": read_from, "files": {name: sha256(store / name) for name in STORE_FILES[:-1]}}
     write_json(store / "manifest.json", made)
     shutil.rmtree(work)
-
-
-def checksums(files: Sequence[Path], folder: Path) -> dict[str, str]:
-    """SHA-256 of each file by its name below `folder`; of a folder, that of the names and sizes of what is in it."""
-    found: dict[str, str] = {}
-    for path in files:
-        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-        listed = (
-            "\n".join(sorted(f"{one.name} {one.stat().st_size}" for one in path.iterdir())) if path.is_dir() else None
-        )
-        found[name] = sha256(path) if listed is None else hashlib.sha256(listed.encode()).hexdigest()
-    return found
+    if dataset.source == "native":
+        write_json(work.with_name(f"{work.name}.json"), fingerprints(files, native.folder))
 
 
 def _identity(slice_: StoreSlice, version: int, read_from: dict[str, str], records: Sequence[Record]) -> str:
-    """Everything that decoded pictures depend on, in one line: parameters, native files, list of pictures, and our code."""
-    listed = hashlib.sha256("\n".join(record.image for record in records).encode()).hexdigest()
+    """Everything that decoded pictures depend on, in one line: parameters, native files, list of pictures, and our code.
+
+    Not which pictures are left out: a killed or failed job goes on after one is named under `exclude`.
+    """
+    listed = hashlib.sha256("\n".join(f"{one.image} {one.masks is None}" for one in records).encode()).hexdigest()
+    chosen = slice_.model_dump(mode="json", exclude={"dataset": {"exclude", "unreadable", "holdout"}})
     code = sources.digest("fxcore.data.normalize", f"fxcore.data.adapters.{slice_.dataset.adapter}")
-    facts = [slice_.canonical(), version, read_from, listed, code]
+    facts = [chosen, version, read_from, listed, code]
     return json.dumps(facts, sort_keys=True)
 
 
-def _usable(taken: Intake, decoded: Sequence[Decoded]) -> Intake:
-    """The intake with pictures that cannot be used annotated for nothing, and listed as left out."""
+def _wrong(listed: Intake, decoded: Sequence[Decoded], dataset: Dataset) -> dict[str, str]:
+    """Unreadable pictures with what is wrong with them, where the dataset leaves such out.
+
+    Raises:
+        InputError: anything else is wrong with a picture that is not named under `exclude`.
+    """
     wrong = {
-        record.image: one.wrong for record, one in zip(taken.records, decoded, strict=True) if one.wrong is not None
+        record.image: one
+        for record, one in zip(listed.records, decoded, strict=True)
+        if one.wrong is not None and record.image not in listed.named
     }
-    for name, reason in wrong.items():
-        log.warning("left out: %s: %s", name, reason)
-    records = [without(record) if record.image in wrong else record for record in taken.records]
-    return replace(taken, records=records, excluded=taken.excluded | wrong)
+    leaves = dataset.unreadable == "exclude"
+    fatal = [str(one.wrong) for one in wrong.values() if not (leaves and one.unreadable)]
+    if fatal:
+        raise InputError(fatal[0] + (f" (and {len(fatal) - 1} more like it, in the log)" if fatal[1:] else ""))
+    return {name: str(one.wrong) for name, one in wrong.items()}
 
 
 def tables_of(
@@ -98,7 +101,7 @@ def tables_of(
             r.image,
             r.image if r.patient is None else r.patient,
             r.group,
-            str(r.split),
+            None if r.split is None else str(r.split),
             r.view,
             one.width,
             one.height,
@@ -122,7 +125,7 @@ def tables_of(
     masks = [
         (row, of_masks.index(mask.label), counts)
         for row, (r, one) in enumerate(zip(records, decoded, strict=True))
-        for mask, counts in zip(r.masks or (), one.masks, strict=True)
+        for mask, counts in zip(r.masks or (), one.masks if r.masks else (), strict=True)
     ]
     return {
         "images": table,

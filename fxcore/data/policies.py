@@ -1,4 +1,4 @@
-"""Policies by name: what uncertain, missing and contradicting statements mean. Adapters know none of them."""
+"""What several readers say of an image, as one statement: labels by vote, boxes fused. Adapters know no such policy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fxcore.data.records import Box, Code, Labels, Record
+from fxcore.data.records import Box, Code, Record
 from fxcore.params.datasets import Dataset
-from fxcore.params.datasets import Labels as Policy
-from fxcore.seeding import derive
-
-UNCERTAIN = -1
 
 
 def read(record: Record, dataset: Dataset) -> Record:
@@ -67,26 +63,3 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
     common = float(np.prod(np.clip(high - low, 0, None)))
     return common / (float(np.prod(a[2:]) + np.prod(b[2:])) - common)
-
-
-def targets(
-    codes: NDArray[np.float32], policy: Policy, images: Sequence[str]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Class targets 0..1 (images, classes) of raw codes, NaN where a class is not mentioned, and which targets are known.
-
-    `u_lsr_ones` gives an uncertain class a target between the bounds of `smoothing`, drawn from the image and the class alone.
-    """
-    uncertain, blank = codes == UNCERTAIN, np.isnan(codes)
-    known = ~(uncertain & (policy.uncertain == "u_ignore")) & ~(blank & (policy.blank == "blank_ignore"))
-    target = np.where(uncertain, float(policy.uncertain == "u_ones"), np.where(blank, 0.0, codes))
-    if policy.uncertain == "u_lsr_ones":
-        low, high = policy.smoothing
-        for row, column in np.argwhere(uncertain):
-            share = derive("smoothing", policy.smoothing_seed, images[row], policy.classes[column]) / 2**63
-            target[row, column] = low + (high - low) * share
-    return target.astype(np.float32), known
-
-
-def only(labels: Labels, classes: Sequence[str]) -> dict[str, Code]:
-    """The codes of some classes."""
-    return {name: labels[name] for name in classes}

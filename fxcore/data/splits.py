@@ -11,28 +11,31 @@ from fxcore.passes import Split
 from fxcore.seeding import derive
 
 
-def assign(key: str, records: Sequence[Record], dataset: Dataset) -> list[Record]:
+def assign(records: Sequence[Record], dataset: Dataset) -> list[Record]:
     """Records with a split each.
 
     A release without splits gives `holdout.test` and `holdout.val` of its groups to test and validation; one with training
     and test images only gives `holdout.val` of its training groups to validation. What a release says otherwise stays. The
-    choice depends on the dataset's key and the groups' names alone, and an added group moves at most one other.
+    choice depends on the groups' names alone, so that datasets that share groups mostly agree, and an added group moves at most
+    one other.
     """
     given = {record.split for record in records}
     holdout = _holdout(dataset, None in given and Split.TEST not in given)
     moved: dict[str, Split] = {}
     if None in given:
-        free = _shuffled(key, (record for record in records if record.split is None))
+        free = _shuffled(record for record in records if record.split is None)
         tests = 0 if Split.TEST in given else round(holdout.test * len(free))
         moved = dict.fromkeys(free[:tests], Split.TEST)
         rest = free[tests:]
         vals = 0 if Split.VAL in given else round(holdout.val * len(free))
     else:
-        rest = _shuffled(key, (record for record in records if record.split is Split.TRAIN))
+        rest = _shuffled(record for record in records if record.split is Split.TRAIN)
         vals = 0 if Split.VAL in given else round(holdout.val * len(rest))
     moved |= dict.fromkeys(rest[:vals], Split.VAL) | dict.fromkeys(rest[vals:], Split.TRAIN)
     return [
-        record if record.split in (Split.VAL, Split.TEST) else replace(record, split=moved[record.group])
+        record
+        if record.split in (Split.VAL, Split.TEST)
+        else replace(record, split=moved.get(record.group, record.split))
         for record in records
     ]
 
@@ -46,6 +49,6 @@ def _holdout(dataset: Dataset, all_free: bool) -> Holdout:
     return Holdout(val=val / (whole if all_free else train + val), test=test / whole)
 
 
-def _shuffled(key: str, records: Iterable[Record]) -> list[str]:
+def _shuffled(records: Iterable[Record]) -> list[str]:
     units = {record.group for record in records}
-    return sorted(units, key=lambda unit: derive("split", key, unit))
+    return sorted(units, key=lambda unit: derive("split", unit))

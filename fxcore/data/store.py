@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fxcore import paths
-from fxcore.data import policies
+from fxcore.data import codes
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
@@ -74,8 +74,8 @@ class Store:
         """Class targets 0..1 (images, classes) and which of them are known, under the label policies of `heads`."""
         policy = heads.classification
         assert policy is not None
-        codes = self._labels[list(policy.classes)].to_numpy(dtype=np.float32, na_value=np.nan)
-        target, known = policies.targets(codes, policy, self.table["image"].tolist())
+        raw = self._labels[list(policy.classes)].to_numpy(dtype=np.float32, na_value=np.nan)
+        target, known = codes.targets(raw, policy, self.table["image"].tolist())
         return target, known & self.table["has_labels"].to_numpy()[:, None]
 
     def boxes(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -6,9 +6,11 @@ import pytest
 import yaml
 
 from fxcore import cli, paths
+from fxcore.params.datasets import Dataset
 from fxcore.params.experiment import load
-from fxcore.params.registry import registry
+from fxcore.params.registry import completed, registry
 from fxcore.phantom.phantom import EXPECTED, write
+from fxcore.slices.data import PhantomSlice
 from fxcore.slices.make import phantom_slice
 from tests.conftest import TINY
 
@@ -104,3 +106,36 @@ def test_a_dataset_that_no_parameter_file_names_is_read_as_the_registry_says(tmp
     code, _, err = _check(capsys, "brex", "--params", TINY)
     assert code == 2
     assert err == "fxcore check: brex: no such dataset; did you mean brax?\n"
+
+
+@pytest.fixture
+def half(tmp_path, monkeypatch):
+    """A part of the Shenzhen release, as if downloaded."""
+    folder = tmp_path / "shenzhen"
+    entry = completed("shenzhen", {"source": "phantom", "phantom": {"train": 4, "val": 2, "test": 3}})
+    write(PhantomSlice(key="shenzhen", dataset=Dataset.model_validate(entry)), folder)
+    monkeypatch.setenv("FXCORE_NATIVE", str(tmp_path))
+    return folder
+
+
+@pytest.mark.usefixtures("half")
+def test_a_part_of_a_release_differs_from_a_complete_copy(capsys):
+    code, out, _ = _check(capsys, "shenzhen", "--params", TINY, "--json")
+    assert code == 0
+    assert json.loads(out)["shenzhen"]["differs"] == ["images: 9 of 662"]
+    assert "  differs from a complete copy: images: 9 of 662\n" in _check(capsys, "shenzhen", "--params", TINY)[1]
+
+
+def test_what_the_parameters_leave_out_is_neither_counted_nor_wrong(half, tmp_path, capsys):
+    gone = sorted(half.rglob("CHNCXR*.png"))[0]
+    gone.write_bytes(b"no picture")
+    content = yaml.safe_load(TINY.read_text()) | {"datasets": {"shenzhen": {"exclude": [gone.stem]}}, "report": {}}
+    train = {"visits": {"shenzhen": ["classification"]}, "cycles": 1, "horizon_cycles": 1}
+    content["runs"] = {"joint": {"title": "J", "role": "joint", "train": train}}
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    code, out, err = _check(capsys, "shenzhen", "--params", file, "--json", "--pictures")
+    assert code == 0, err
+    found = json.loads(out)["shenzhen"]
+    assert found["counts"]["images"] == {"none": 8}
+    assert found["differs"] == ["images: 9 of 662"]

@@ -28,7 +28,7 @@ DATASET = Dataset.model_validate(
 
 def _record(number, **facts):
     name = f"{number}.png"
-    made = Record(name, Path(name), None, f"mine:{name}", Split.TRAIN, None, None, None, f"file, row {number}")
+    made = Record(name, Path(name), f"p{number}", f"mine:{name}", Split.TRAIN, None, None, None, f"file, row {number}")
     return replace(made, **facts)
 
 
@@ -131,3 +131,17 @@ def test_a_group_that_the_release_itself_tears_apart_is_said():
 def test_pictures_that_cannot_be_used_are_counted():
     decoded = [_decoded(1, wrong="cut short"), _decoded(2)]
     assert _run([_record(1), _record(2)], decoded) == {6: "1 pictures cannot be used; 0 images are left out in all"}
+
+
+def test_a_release_that_names_no_patients_is_said():
+    records = [_record(number, patient=None) for number in (1, 2)]
+    assert _run(records, [_decoded(1), _decoded(2)]) == {
+        13: "no patients are named: images of one patient may be in several splits"
+    }
+
+
+def test_an_empty_mask_has_no_side():
+    empty = np.zeros((20, 40), dtype=bool)
+    right = _lungs(mirrored=False)[1][0]
+    masks = tuple(Mask(name, rle.encode(one), "f") for name, one in zip(SIDES, (right, empty), strict=True))
+    assert 12 not in _run([_record(1, masks=masks)], [_decoded(1, (right, empty))])

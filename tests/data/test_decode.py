@@ -1,10 +1,12 @@
 """Decoding: killed at any moment it goes on where it was, to the same bytes; what it stands on decides what may be gone on with."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from PIL import Image
 from fxcore.data import decode as decoding
 from fxcore.data.adapters import folder
 from fxcore.data.native import Native, Problems
-from fxcore.errors import InputError
+from fxcore.data.records import Box
 from fxcore.params.datasets import Dataset
 from tests.conftest import FOLDER_PARAMS, PROJECT
 
@@ -61,8 +63,6 @@ def test_it_goes_on_after_the_last_chunk_of_the_journal(records, tmp_path):
 
 
 def _reading(record, read):
-    from dataclasses import replace
-
     return replace(record, read=read)
 
 
@@ -89,19 +89,25 @@ def test_two_processes_write_the_same_bytes(records, tmp_path):
     assert _content(tmp_path / "one") == _content(tmp_path / "two")
 
 
-def test_a_picture_that_cannot_be_read_stops_it_or_is_left_out(records, tmp_path):
+def test_all_that_is_wrong_is_found_at_once(records, tmp_path):
     records[2].file.write_bytes(records[2].file.read_bytes()[:60])
-    with pytest.raises(InputError, match=r"row 4: .*images/2.png cannot be decoded"):
-        _decode(records, tmp_path / "work")
-    left_out = Dataset.model_validate(FOLDER_PARAMS | {"unreadable": "exclude"})
-    found = _decode(records, tmp_path / "work", "other", dataset=left_out)
-    assert [one.wrong is None for one in found] == [True, True, False, True, True, True, True]
-
-
-def test_a_picture_of_one_value_is_none(records, tmp_path):
-    Image.fromarray(np.full((20, 30), 9, dtype=np.uint8)).save(records[0].file)
-    with pytest.raises(InputError, match=r"row 2: .*images/0.png has the value 9 in every pixel"):
-        _decode(records, tmp_path / "work")
+    Image.fromarray(np.full((20, 30), 9, dtype=np.uint8)).save(records[4].file)
+    records[5].file.unlink()
+    wide = Box("nodule", (25.0, 2.0, 9.0, 3.0), "boxes.json, annotation 9")
+    found = _decode([*records[:6], replace(records[6], boxes=(wide,))], tmp_path / "work")
+    wrong = [(one.wrong, one.unreadable) for one in found if one.wrong]
+    assert [unreadable for _, unreadable in wrong] == [True, True, False, False]
+    for (message, _), part in zip(
+        wrong,
+        (
+            "row 4: .*images/2.png cannot be decoded",
+            "row 6: .*images/4.png has the value 9 in every pixel",
+            "row 7: no image .*images/5.png",
+            r"boxes.json, annotation 9: box \[25.0, 2.0, 9.0, 3.0\] .* leaves the image",
+        ),
+        strict=True,
+    ):
+        assert re.search(part, message)
 
 
 JOB = """

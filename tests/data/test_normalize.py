@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fxcore.data import images
+from fxcore.data import decode, images
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset, Labels
@@ -197,3 +197,64 @@ def test_the_real_sets_are_read_with_the_counts_their_page_states(shared, tmp_pa
     assert sum(manifest["images"].values()) == 213
     assert manifest["annotated"]["localization"] == {"train": 69, "val": 22, "test": 22}
     assert manifest["annotated"]["segmentation"] == {"train": 51, "val": 20, "test": 12}
+
+
+def _change(**dataset):
+    return SLICE.model_copy(update={"dataset": Dataset.model_validate(FOLDER_PARAMS | dataset)})
+
+
+def _break(dataset, *numbers):
+    root = dataset.write()
+    for number in numbers:
+        file = root / f"images/{number}.png"
+        file.write_bytes(file.read_bytes()[:60])
+    return root
+
+
+def test_pictures_that_cannot_be_used_stop_it_and_are_all_named(folder_dataset, tmp_path, caplog):
+    root = _break(folder_dataset, 0, 2)
+    with pytest.raises(InputError, match=r"images/0.png cannot be decoded .* \(and 1 more like it, in the log\)$"):
+        make_store(SLICE, root, tmp_path / "store")
+    assert "images/2.png cannot be decoded" in caplog.text
+    assert not list((tmp_path / "store").glob("*"))
+
+
+def test_after_an_image_is_named_under_exclude_nothing_is_decoded_again(folder_dataset, tmp_path, monkeypatch):
+    root = _break(folder_dataset, 2)
+    with pytest.raises(InputError):
+        make_store(SLICE, root, tmp_path / "store")
+    monkeypatch.setattr(decode, "_one", None)  # nobody may call it
+    make_store(_change(exclude=["images/2.png"]), root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    assert store.manifest["excluded"] == {"images/2.png": "named under exclude"}
+    assert store.manifest["images"] == {"train": 2, "val": 2, "test": 2}
+    assert store.rows(Task.CLASSIFICATION, Split.TRAIN).tolist() == [0, 1]
+    assert store.rows(Task.SEGMENTATION, Split.TRAIN).tolist() == [0, 1]
+    assert store.mask(3).any()
+
+
+def test_unreadable_pictures_are_left_out_where_the_parameters_say_so(folder_dataset, tmp_path):
+    root = _break(folder_dataset, 1)
+    make_store(_change(unreadable="exclude"), root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    assert list(store.manifest["excluded"]) == ["images/1.png"]
+    assert "cannot be decoded" in store.manifest["excluded"]["images/1.png"]
+    assert store.rows(Task.CLASSIFICATION, Split.TRAIN).tolist() == [0, 2]
+
+
+def test_a_missing_picture_is_never_left_out_in_silence(folder_dataset, tmp_path):
+    root = folder_dataset.write()
+    (root / "images/1.png").unlink()
+    with pytest.raises(InputError, match=r"row 3: no image .*images/1.png"):
+        make_store(_change(unreadable="exclude"), root, tmp_path / "store")
+
+
+def test_leaving_out_may_not_empty_a_split(folder_dataset, tmp_path):
+    root = _break(folder_dataset, 3, 4)
+    with pytest.raises(InputError, match="split val has no image annotated for classification"):
+        make_store(_change(unreadable="exclude", holdout={"val": 0.1, "test": 0.2}), root, tmp_path / "store")
+
+
+def test_what_is_excluded_must_be_there(folder_dataset, tmp_path):
+    with pytest.raises(InputError, match=r"datasets.mine.exclude: images/9.png is no image of the dataset"):
+        make_store(_change(exclude=["images/9.png"]), folder_dataset.write(), tmp_path / "store")

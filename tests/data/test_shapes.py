@@ -109,6 +109,7 @@ def test_a_mask_file_may_be_half_the_size_of_its_image(tmp_path):
         (Runs("7 2 8 1", relative=False), "do not rise from 1 on"),
         (Runs("20 2", relative=False), "a run ends at pixel 21; the image has 20"),
         (Polygon(((1, 1), (2, 2))), "a polygon of 2 points; expected three at least"),
+        (Polygon(((1, 1), (6.5, 1), (4, 3))), r"a corner at \(6.5, 3\) .* leaves the image of 5 × 4 pixels"),
         (rle.encode(np.ones((5, 4), dtype=bool)), "the mask has 4 × 5 pixels, its image 5 × 4"),
         ({"size": [4, 5], "counts": "1"}, "runs cover 1 pixels; the image has 4 × 5 = 20"),
     ],

@@ -18,7 +18,7 @@ def _record(number, split=None, group=None):
 
 
 def _assigned(records, **changes):
-    return [one.split for one in assign("mine", records, Dataset.model_validate(PARAMS | changes))]
+    return [one.split for one in assign(records, Dataset.model_validate(PARAMS | changes))]
 
 
 def test_a_release_without_splits_gives_parts_of_its_groups():

@@ -48,8 +48,8 @@ def test_gpus_that_other_jobs_hold_are_not_leased(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7,9")
     (folder,) = tmp_path.iterdir()
     with (
-        FileLock(folder / "7.lock"),
-        FileLock(folder / "9.lock"),
+        FileLock(folder / "-7.lock"),
+        FileLock(folder / "-9.lock"),
         pytest.raises(
             InputError, match=r"^2 GPUs asked for, 1 free of 3; lower the run's gpus or wait for the other jobs$"
         ),

@@ -110,6 +110,8 @@ HEADS = {
             "uncertain": "u_ignore",
             "blank": "blank_ignore",
             "reported": None,
+            "smoothing": [0.55, 0.85],
+            "smoothing_seed": 0,
         },
         "localization": ["Right Lung", "Left Lung"],
         "segmentation": ["Lungs", "Heart"],

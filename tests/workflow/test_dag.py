@@ -304,7 +304,7 @@ def test_native_data_that_are_not_there_are_said_before_any_job(tmp_path):
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     ran = _snakemake(file)
     assert ran.returncode == 2
-    assert f"datasets.mine: no file {tmp_path}/elsewhere/index.csv; put it there" in ran.stderr
+    assert f"datasets.mine: no {tmp_path}/elsewhere/index.csv; put it there" in ran.stderr
     assert not (tmp_path / "results").exists()
 
 

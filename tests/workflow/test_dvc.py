@@ -141,13 +141,15 @@ EDITS = {
     "report": ({"report__panels": 3}, {"report"}),
 }
 """A change of one value in each block, and the stages that it concerns by itself."""
+IN_VAIN = {"runs": {"evaluate"}}
+"""Stages that DVC starts beside them, since it cannot know which values of a run say what it is compared with."""
 
 
 @pytest.mark.parametrize("block", EDITS)
 def test_both_tools_see_an_edit_alike(project, block):
     changes, expected = EDITS[block]
     project.write(**changes)
-    assert project.status() == own(project.planned()) == expected
+    assert project.status() - IN_VAIN.get(block, set()) == own(project.planned()) == expected
     project.write()
     assert project.idle()
 

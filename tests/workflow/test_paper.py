@@ -7,7 +7,12 @@ import subprocess
 import pytest
 
 from fxcore.params import experiment
+from fxcore.params.datasets import Dataset
+from fxcore.params.registry import completed
+from fxcore.passes import Split
+from fxcore.phantom.phantom import write
 from fxcore.plan import Plan
+from fxcore.slices.data import PhantomSlice
 from tests.conftest import PROJECT
 from tests.workflow.conftest import SNAKEMAKE
 
@@ -16,12 +21,11 @@ PAPER = PROJECT / "presets/paper.yaml"
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory):
-    """A native root with the annotation files of every dataset; a dry run looks at nothing else."""
+    """A native root with a few pictures of every dataset in its own format."""
     root = tmp_path_factory.mktemp("native")
-    for key, dataset in experiment.load(PAPER).datasets.items():
-        for name in ("index.csv", *(block.file for block in (dataset.localization, dataset.segmentation) if block)):
-            (root / key).mkdir(exist_ok=True)
-            (root / key / name).touch()
+    for key in experiment.load(PAPER).datasets:
+        entry = completed(key, {"source": "phantom", "phantom": dict.fromkeys(Split, 1)})
+        write(PhantomSlice(key=key, dataset=Dataset.model_validate(entry)), root / key)
     return root
 
 

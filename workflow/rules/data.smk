@@ -21,7 +21,7 @@ rule phantom:
 rule normalize:
     """A dataset's store from its native files, checked."""
     input:
-        native=plan.native_of_dataset,
+        phantom=plan.phantom_of_dataset,
         src=plan.normalize_sources,
     output:
         [
@@ -40,6 +40,7 @@ rule normalize:
     params:
         results=plan.root,
         slice=plan.store_slice,
+        native=plan.native,
     message:
         "{wildcards.dataset}: from native files to the store"
     shell:

@@ -83,7 +83,8 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             lines.append((where, image, row["EncodedPixels"]))
     several = {image for image, names in patients.items() if len(names) > 1}
     for image in sorted(several):
-        log.warning("%s: image %s is under several patients; it is left out", table, image)
+        log.info("%s: image %s is under several patients; it is left out", table, image)
+        problems.leave("an image under several patients")
     for image, stated in read_regions((line for line in lines if line[1] not in several), problems).items():
         row = about[image]
         path = pictures.get(image) or pictures.get(_plain(row.get("filename", "")))

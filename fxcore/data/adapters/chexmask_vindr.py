@@ -53,7 +53,10 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     unique = Unique(problems)
     for where, row in rows(_table(key, native), ("image_id", QUALITY, *ORGANS, *_SIZE), problems):
         image, stated = row["image_id"], numbers(row, (QUALITY, *_SIZE), where, problems)
-        if stated is None or not unique(image, where) or stated[0] < LEAST_QUALITY:
+        if stated is None or not unique(image, where):
+            continue
+        if stated[0] < LEAST_QUALITY:
+            problems.leave(f"{QUALITY} below {LEAST_QUALITY}")
             continue
         size = Stated(width=int(stated[2]), height=int(stated[1]), where=where)
         boxes = _boxes(row, size, problems)

@@ -80,6 +80,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             problems.say(f"{where}: {image} is not in {metadata}; add its row or remove this one")
             continue
         if (said := _said(study, row, studies, where, problems)) is None:
+            problems.leave("a study without a row of labels")
             continue
         yield Record(
             image=image,

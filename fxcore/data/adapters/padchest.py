@@ -66,6 +66,7 @@ def _records(
             continue
         known |= said
         if EXCLUDE in said or said <= SILENT:
+            problems.leave("labels that say nothing, or exclude")
             continue
         labels: dict[str, Code] = {name: 1 if name in said else 0 for name in classes}
         yield Record(

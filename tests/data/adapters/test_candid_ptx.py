@@ -125,7 +125,7 @@ def test_without_patients_a_study_stays_together(release):
 
 def test_an_image_under_two_patients_is_left_out_and_said(release, caplog):
     table = NAMED + f"{A},1.2.999.1,-1,P0003_2019_1,x\n"
-    with caplog.at_level(logging.WARNING, logger="fxcore"):
+    with caplog.at_level(logging.INFO, logger="fxcore"):
         found = records(KEY, known(KEY), release(table))
     assert [one.image for one in found] == [B, C]
     assert f"image {A} is under several patients" in caplog.text
