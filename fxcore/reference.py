@@ -105,7 +105,7 @@ def datasets() -> str:
     for key, known in registry().items():
         parts += ["", f"## {key}", "", f"{known.title}. {known.citation}", ""]
         parts += [f"- {task}: {', '.join(known.classes(task))}" for task in Task if known.classes(task)]
-        parts += _policies(known)
+        parts += [f"- written: {known.values}", *_policies(known)]
     return "\n".join([*parts, ""])
 
 

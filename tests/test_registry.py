@@ -6,6 +6,7 @@ from fxcore import yamlfile
 from fxcore.params.blocks import merged
 from fxcore.params.registry import completed, registry
 from fxcore.passes import Task, passes
+from fxcore.slices.make import release_slice
 
 PAPER = {
     "chexpert": (14, 0, 0),
@@ -114,3 +115,10 @@ def test_laying_over_changes_neither_side():
     base, changes = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}, "d": {"e": 5}}
     assert merged(base, changes) == {"a": {"b": 4, "c": 2}, "d": {"e": 5}}
     assert (base, changes) == ({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}, "d": {"e": 5}})
+
+
+def test_a_card_names_the_terms_of_known_datasets(tiny):
+    phantom = {"source": "phantom", "phantom": dict.fromkeys(("train", "val", "test"), 1)}
+    slice_ = release_slice(tiny(datasets={"chexpert": phantom}, report={}, runs=_runs()), "joint")
+    assert slice_.licences == {"chexpert": "Stanford University Dataset Research Use Agreement"}
+    assert release_slice(tiny(), "foundation_x").licences == {}

@@ -64,7 +64,7 @@ def release(slice_: ReleaseSlice, kept: Path, choice: Path, stores: OpenStores, 
                 classes={task: heads.classes(task) for task in reached[key]},
                 images={Task(task): count for task, count in state.seen[key].items()},
                 synthetic=synthetic[key],
-                licence="drawn by fxcore" if synthetic[key] else "",
+                licence="drawn by fxcore" if synthetic[key] else slice_.licences.get(key, ""),
                 validation={
                     task: Measured(metric=facts["metric"][task], value=value) for task, value in reached[key].items()
                 },

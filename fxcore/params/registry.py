@@ -62,6 +62,8 @@ class Known(Block):
     """Where."""
     expected: Expected
     """What a complete copy counts."""
+    values: str
+    """What is written there for a class, and what it means."""
     pictures: str | None = None
     """The dataset whose pictures it annotates, where it has none."""
     mirror: bool = True

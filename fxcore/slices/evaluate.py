@@ -27,9 +27,10 @@ class EvaluateSlice(Block):
 
 
 class ReleaseSlice(Block):
-    """For `release`: names on the card; the rest comes with the weights."""
+    """For `release`: names and terms on the card; the rest comes with the weights."""
 
     run: str
     store_size: int
     title: str
     titles: dict[str, str]
+    licences: dict[str, str]

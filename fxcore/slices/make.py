@@ -10,6 +10,7 @@ from fxcore.errors import InputError
 from fxcore.explain import explain
 from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
+from fxcore.params.registry import registry
 from fxcore.params.runs import in_order
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
@@ -91,7 +92,8 @@ def release_slice(params: Params, run: str) -> ReleaseSlice:
     """The slice of one run's weights file."""
     of = params.runs[run]
     titles = {key: params.title(key) for key in of.train.visits}
-    return ReleaseSlice(run=run, store_size=params.store_size, title=of.title, titles=titles)
+    licences = {key: registry()[key].licence for key in titles if key in registry()}
+    return ReleaseSlice(run=run, store_size=params.store_size, title=of.title, titles=titles, licences=licences)
 
 
 def table_slice(params: Params) -> TableSlice:
