@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -16,6 +17,8 @@ from fxcore.data.records import Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
+
+log = logging.getLogger(__name__)
 
 DARK = 0.02
 """Share of frontal pictures that may have corners brighter than the chest: more, and pictures are likely inverted."""
@@ -70,10 +73,14 @@ def _duplicates(records: Sequence[Record], decoded: Sequence[Decoded]) -> Check:
     twice = [of for of in same.values() if len(of) > 1]
     torn = [(of[0], other) for of in twice for other in of if other.split is not of[0].split]
     if torn:
-        (first, other), pairs = torn[0], [f"{later.image} = {before.image}" for before, later in torn]
+        first, other = torn[0]
+        for before, later in torn:
+            log.warning(
+                "%s in %s is the same picture as %s in %s", later.image, later.split, before.image, before.split
+            )
         raise InputError(
             f"{other.where}: {other.image} in {other.split} is the same picture as {first.image} in {first.split}; list one of"
-            f" them under exclude. All of them: {', '.join(pairs)}"
+            " them under exclude" + (f" (and {len(torn) - 1} more pairs, in the log)" if torn[1:] else "")
         )
     pairs = [" = ".join(one.image for one in of) for of in twice]
     return _check(5, "each picture once", f"equal pictures: {_some(pairs)}" if pairs else None)

@@ -107,8 +107,10 @@ def _mapped(work: Iterator[Any], processes: int) -> Iterator[tuple[int, list[Dec
     if processes == 1:
         yield from map(_chunk, work)
         return
-    # Forked from a server that has no threads; numbers of this process are of no use to the others.
-    with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
+    # Forked from a server that has no threads and has imported what they need, once for all.
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__, "fxcore.data.dicom"])
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
         ahead = deque(pool.submit(_chunk, one) for one in islice(work, 2 * processes))
         while ahead:
             yield ahead.popleft().result()
