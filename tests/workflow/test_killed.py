@@ -14,7 +14,7 @@ import pytest
 from tests.workflow.conftest import SNAKEMAKE, Experiment
 from tests.workflow.test_dvc import Project
 
-KILLS, SECONDS = 3, (5.0, 25.0)
+KILLS, SECONDS = 3, (4.0, 13.0)
 """How often, and how long after each start; the whole takes about a minute on two cores."""
 
 
