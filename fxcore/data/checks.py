@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +12,6 @@ from pycocotools import mask as coco_mask
 
 from fxcore.data.decode import Decoded
 from fxcore.data.intake import Intake
-from fxcore.data.policies import overlap
 from fxcore.data.records import Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
@@ -117,15 +116,16 @@ def _contradictions(records: Sequence[Record], dataset: Dataset) -> Check:
 
 
 def _boxes(records: Sequence[Record]) -> Check:
-    doubled = [record.image for record in records if any(_doubled(record))]
+    doubled = [record.image for record in records if _doubled(record)]
     return _check(10, "each box once", f"boxes drawn twice in {len(doubled)}: {_some(doubled)}" if doubled else None)
 
 
-def _doubled(record: Record) -> Iterator[bool]:
-    boxes = record.boxes or ()
-    for at, one in enumerate(boxes):
-        for other in boxes[:at]:
-            yield one.label == other.label and overlap(np.array(one.xywh), np.array(other.xywh)) > SAME
+def _doubled(record: Record) -> bool:
+    if not record.boxes or len(record.boxes) < 2:
+        return False
+    boxes, labels = (np.array([getattr(box, name) for box in record.boxes]) for name in ("xywh", "label"))
+    overlaps = coco_mask.iou(boxes, boxes, [0] * len(boxes))
+    return bool(np.triu((overlaps > SAME) & (labels[:, None] == labels), k=1).any())
 
 
 def _masks(records: Sequence[Record], decoded: Sequence[Decoded]) -> Check:

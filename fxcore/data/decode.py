@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 CHUNK = 64
 """Images between two lines of the journal."""
-_OVERHANG = 1.0
-"""Pixels by which a box may pass the image's edge, for sources that round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +211,11 @@ def _check_box(box: Box, record: Record, width: int, height: int) -> None:
     left, top, across, down = box.xywh
     if not (across > 0 and down > 0):
         raise InputError(f"{box.where}: box {list(box.xywh)} has no area; correct or remove it")
-    if min(left, top) < -_OVERHANG or left + across > width + _OVERHANG or top + down > height + _OVERHANG:
+    if (
+        min(left, top) < -shapes.OVERHANG
+        or left + across > width + shapes.OVERHANG
+        or top + down > height + shapes.OVERHANG
+    ):
         raise InputError(
             f"{box.where}: box {list(box.xywh)} (left, top, width, height) leaves the image {record.image}"
             f" of {width} × {height} pixels; correct it"

@@ -178,16 +178,18 @@ def listing(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def check_classes(key: str, dataset: Dataset, task: Task, known: Sequence[str]) -> None:
-    """Refuse classes that a release has no column or category for.
+def check_classes(key: str, dataset: Dataset, known: Mapping[Task, Sequence[str]]) -> None:
+    """Refuse classes that a release has no column or category for; it has none for a task that is not among the `known`.
 
     Raises:
-        InputError: a class of the dataset's task is not among `known`.
+        InputError: a class of one of the dataset's tasks is not known.
     """
-    if strange := [name for name in dataset.classes(task) if name not in known]:
-        raise InputError(
-            f"datasets.{key}.{task}.classes: {strange[0]} is no class of this release; {nearest(strange[0], known)}"
-        )
+    for task in Task:
+        names = known.get(task, ())
+        if strange := [name for name in dataset.classes(task) if name not in names]:
+            raise InputError(
+                f"datasets.{key}.{task}.classes: {strange[0]} is no class of this release; {nearest(strange[0], names)}"
+            )
 
 
 def opened(path: Path) -> IO[str]:

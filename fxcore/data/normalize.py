@@ -25,8 +25,6 @@ from fxcore.passes import Task
 from fxcore.paths import STORE_FILES
 from fxcore.slices.data import StoreSlice
 
-TABLES = ("images", "labels", "boxes", "masks")
-
 
 def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, processes: int = 1) -> None:
     """Write the store of one dataset from its native files; `work` holds what is done until it is complete.
@@ -37,7 +35,7 @@ def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, proce
     key, dataset = slice_.key, slice_.dataset
     adapter = adapter_of(dataset)
     files, problems = adapter.files(key, dataset, native), Problems()
-    read_from = checksums(files, native.folder)
+    read_from, known_by = checksums(files, native.folder), fingerprints(files, native.folder)
     listed = intake(key, dataset, native, problems)
     identity = _identity(slice_, adapter.VERSION, read_from, listed.records)
     decoded = decode(key, listed.records, dataset, slice_.store_size, work, identity, processes)
@@ -59,7 +57,7 @@ def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, proce
     write_json(store / "manifest.json", made)
     shutil.rmtree(work)
     if dataset.source == "native":
-        write_json(work.with_name(f"{work.name}.json"), fingerprints(files, native.folder))
+        write_json(work.with_name(f"{work.name}.json"), known_by)
 
 
 def _identity(slice_: StoreSlice, version: int, read_from: dict[str, str], records: Sequence[Record]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from fxcore.data.records import Box, Code, Record
 from fxcore.params.datasets import Dataset
@@ -40,7 +41,7 @@ def fused(boxes: Iterable[Box], iou: float) -> tuple[Box, ...]:
     for box in boxes:
         for group in groups:
             mates = group[0].label == box.label and box.reader not in {one.reader for one in group}
-            if mates and overlap(_mean(group), np.array(box.xywh)) >= iou:
+            if mates and coco_mask.iou(_mean(group)[None], np.array([box.xywh]), [0])[0, 0] >= iou:
                 group.append(box)
                 break
         else:
@@ -56,10 +57,3 @@ def _xywh(group: Sequence[Box]) -> tuple[float, float, float, float]:
 def _mean(group: Sequence[Box]) -> NDArray[np.float64]:
     mean: NDArray[np.float64] = np.mean([one.xywh for one in group], axis=0)
     return mean
-
-
-def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Intersection over union of two boxes: left, top, width, height."""
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
-    common = float(np.prod(np.clip(high - low, 0, None)))
-    return common / (float(np.prod(a[2:]) + np.prod(b[2:])) - common)

@@ -12,8 +12,8 @@ from fxcore.data.records import Mask, MaskFile, Polygon, Runs
 from fxcore.errors import InputError
 
 Bitmap = NDArray[np.bool_]
-_OVERHANG = 1.0
-"""Pixels by which a corner may pass the image's edge, for sources that round."""
+OVERHANG = 1.0
+"""Pixels by which a corner of a polygon or box may pass the image's edge, for sources that round."""
 
 
 def bitmap(mask: Mask, height: int, width: int) -> Bitmap:
@@ -64,7 +64,7 @@ def _filled(points: tuple[tuple[float, float], ...], height: int, width: int) ->
     if len(points) < 3:
         raise ValueError(f"a polygon of {len(points)} points; expected three at least")
     xs, ys = np.array(points, dtype=np.float64).T
-    if min(xs.min(), ys.min()) < -_OVERHANG or xs.max() > width + _OVERHANG or ys.max() > height + _OVERHANG:
+    if min(xs.min(), ys.min()) < -OVERHANG or xs.max() > width + OVERHANG or ys.max() > height + OVERHANG:
         raise ValueError(
             f"a corner at ({xs.max():g}, {ys.max():g}) or before (0, 0) leaves the image of {width} × {height} pixels"
         )

@@ -18,7 +18,7 @@ from fxcore.data.store import OpenStores, Store
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import ClassMean, Statistic, estimate
 from fxcore.evaluation.headline import headline
-from fxcore.evaluation.statistics import UNTRAINED, metrics
+from fxcore.evaluation.statistics import UNTRAINED, metrics, standing
 from fxcore.files import write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
@@ -57,10 +57,6 @@ class Scored:
     def has(self, name: str, task: str) -> bool:
         """Whether the run was scored on a dataset and task."""
         return task in self.chosen.get(name, {})
-
-    def branch(self, name: str, task: str) -> str:
-        """The branch that stands for the run: the teacher, without one the student."""
-        return "teacher" if "teacher" in self.chosen[name][task] else "student"
 
     def of(self, name: str, task: str, branch: str) -> pd.DataFrame:
         """The predictions of a branch for a dataset and task."""
@@ -116,12 +112,12 @@ class Cell:
                 "cycle": cycles.get(branch, 0),
             }
             found[branch] = counts | {metric: self._metric(one) for metric, one in of_branch.items()}
-        trained = statistics[self.mine.branch(self.name, self.task)][main]
+        trained = statistics[standing(cycles)][main]
         if self.how.untrained:
             found["gain"] = self._over(trained, statistics[UNTRAINED][main])
         for run, other in others.items():
             if other.has(self.name, self.task):
-                theirs = self.statistics(other, other.branch(self.name, self.task))[main]
+                theirs = self.statistics(other, standing(other.chosen[self.name][self.task]))[main]
                 found["difference"] = {"run": run, **self._over(trained, theirs)}
                 break
         return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,6 +21,11 @@ from fxcore.slices.data import Heads
 BOXES = ["left", "top", "width", "height"]
 UNTRAINED = "untrained"
 """The branch of the network that training started from; the others are `student` and `teacher`."""
+
+
+def standing(branches: Container[str]) -> str:
+    """The branch that stands for a run: the teacher, without one the student."""
+    return "teacher" if "teacher" in branches else "student"
 
 
 def metrics(

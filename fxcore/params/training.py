@@ -77,6 +77,9 @@ class Ramp(Block):
     end: Probability
     """Its value at the horizon."""
 
+    def __str__(self) -> str:
+        return f"{self.start:g} to {self.end:g}"
+
 
 def _kind(value: object) -> str:
     return "[ramp]" if isinstance(value, dict | Ramp) else "[fixed]"

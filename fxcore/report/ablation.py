@@ -8,6 +8,7 @@ from typing import Any
 
 from fxcore.errors import InputError
 from fxcore.evaluation.headline import headline, printed
+from fxcore.evaluation.statistics import standing
 from fxcore.params.runs import Run, Training
 from fxcore.passes import Task
 from fxcore.report.render import Table
@@ -72,7 +73,7 @@ def _records(results: Results, name: str, run: Run) -> Iterator[Record]:
     for dataset, tasks in run.order:
         for task in tasks:
             cell, metric = found[dataset][task], headline(task, results.slice.evaluate.iou)
-            branch = "teacher" if "teacher" in cell else "student"
+            branch = standing(cell)
             yield {
                 "key": name,
                 "run": run.title,

@@ -54,6 +54,7 @@ class Shapes:
 
         @torch.no_grad()
         def way() -> None:
+            """A forward without a graph."""
             self.model.eval().trunk(self.image, task)
 
         return _counted(way)

@@ -48,8 +48,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: files or columns are missing, a class is none of the release's, or a row contradicts the format.
     """
-    for task in Task:
-        check_classes(key, dataset, task, OBSERVATIONS if task is Task.CLASSIFICATION else ())
+    check_classes(key, dataset, {Task.CLASSIFICATION: OBSERVATIONS})
     classes = dataset.classes(Task.CLASSIFICATION)
     (table,) = files(key, dataset, native)
     tree = first(native.pictures, [inner + name for name in TREES for inner in _FOLDERS], key)

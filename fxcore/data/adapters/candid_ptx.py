@@ -16,6 +16,7 @@ from fxcore.data.adapters.siim_acr import LABEL, read_marks, read_regions
 from fxcore.data.native import Native, Problems, Row, check_classes, first, header_view, listing, rows
 from fxcore.data.records import Record
 from fxcore.params.datasets import Dataset
+from fxcore.passes import Task
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file or column is missing; a mistake, unless these are collected.
     """
-    for task in dataset.tasks:
-        check_classes(key, dataset, task, [LABEL])
+    check_classes(key, dataset, dict.fromkeys(Task, (LABEL,)))
     table, folder = files(key, dataset, native)
     pictures = _pictures(folder, problems)
     about: dict[str, Row] = {}

@@ -43,8 +43,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file is missing or no JSON list, or the dataset asks for what the release does not say.
     """
-    for task in Task:
-        check_classes(key, dataset, task, CLASSES)
+    check_classes(key, dataset, dict.fromkeys(Task, CLASSES))
     unique = Unique(problems)
     for part in PARTS:
         path = _list(key, native, part)

@@ -43,8 +43,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file or column is missing, or the dataset asks for what the release does not say.
     """
-    for task, known in zip(Task, ((), ORGANS, tuple(MASKS)), strict=True):
-        check_classes(key, dataset, task, known)
+    check_classes(key, dataset, {Task.LOCALIZATION: ORGANS, Task.SEGMENTATION: tuple(MASKS)})
     homes = {
         path.stem: (path, split)
         for split in (Split.TRAIN, Split.TEST)

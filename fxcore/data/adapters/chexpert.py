@@ -51,8 +51,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: files or columns are missing, a class is none of the release's, or a row contradicts the format.
     """
-    for task in Task:
-        check_classes(key, dataset, task, OBSERVATIONS if task is Task.CLASSIFICATION else ())
+    check_classes(key, dataset, {Task.CLASSIFICATION: OBSERVATIONS})
     classes = dataset.classes(Task.CLASSIFICATION)
     homes = _homes(native.pictures)
     new = Unique(problems)

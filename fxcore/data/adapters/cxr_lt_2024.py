@@ -69,8 +69,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     """
     tables = _tables(key, native.folder)
     known = (*FINDINGS, *UNSEEN) if tables[0][0].name == ALL else FINDINGS
-    for task in Task:
-        check_classes(key, dataset, task, known if task is Task.CLASSIFICATION else ())
+    check_classes(key, dataset, {Task.CLASSIFICATION: known})
     classes = dataset.classes(Task.CLASSIFICATION)
     # The table of all labels reveals those of task 3 for training images, too.
     hidden: dict[str, Code] = dict.fromkeys(name for name in classes if name in UNSEEN)

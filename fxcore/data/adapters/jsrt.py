@@ -57,8 +57,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a folder is missing, or the dataset asks for what the release does not say.
     """
-    for task, known in zip(Task, (("Nodule",), (), tuple(MASKS)), strict=True):
-        check_classes(key, dataset, task, known)
+    check_classes(key, dataset, {Task.CLASSIFICATION: ("Nodule",), Task.SEGMENTATION: tuple(MASKS)})
     masks = {name: _listed(of, problems) for name, of in _mask_folders(key, dataset, native).items()}
     there: set[str] = set()
     for name, path in listing(_pictures(key, native), (".img",)).items():

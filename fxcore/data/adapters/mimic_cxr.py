@@ -62,8 +62,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: files or columns are missing, a class is none of the release's, or a row contradicts the format.
     """
-    for task in Task:
-        check_classes(key, dataset, task, OBSERVATIONS if task is Task.CLASSIFICATION else ())
+    check_classes(key, dataset, {Task.CLASSIFICATION: OBSERVATIONS})
     labels, splits, metadata = files(key, dataset, native)
     studies = _studies(labels, dataset, problems)
     views = {row["dicom_id"]: row["ViewPosition"] for _, row in rows(metadata, ("dicom_id", "ViewPosition"), problems)}
@@ -80,7 +79,6 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             problems.say(f"{where}: {image} is not in {metadata}; add its row or remove this one")
             continue
         if (said := _said(study, row, studies, where, problems)) is None:
-            problems.leave("a study without a row of labels")
             continue
         yield Record(
             image=image,
@@ -138,6 +136,7 @@ def _studies(path: Path, dataset: Dataset, problems: Problems) -> dict[str, Stud
 
 def _said(study: str, row: Row, studies: Mapping[str, Study], where: str, problems: Problems) -> Labels | None:
     if (said := studies.get(study)) is None:
+        problems.leave("a study without a row of labels")
         return None
     if said.subject != row["subject_id"]:
         problems.say(f"{where}: study {study} is of subject {row['subject_id']}; {said.where} says {said.subject}")

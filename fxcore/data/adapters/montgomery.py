@@ -39,8 +39,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a folder is missing, or the dataset asks for what the release does not say.
     """
-    for task, known in zip(Task, (("TB",), (), tuple(MASKS)), strict=True):
-        check_classes(key, dataset, task, known)
+    check_classes(key, dataset, {Task.CLASSIFICATION: ("TB",), Task.SEGMENTATION: tuple(MASKS)})
     folder = pictures(key, native)
     masks = {name: listing(of, (".png",)) for name, of in _mask_folders(folder, key, dataset).items()}
     there: set[str] = set()

@@ -45,9 +45,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: files or columns are missing, a class is none of the release's, or a row contradicts the format.
     """
-    known = {Task.CLASSIFICATION: FINDINGS, Task.LOCALIZATION: BOXED, Task.SEGMENTATION: ()}
-    for task, names in known.items():
-        check_classes(key, dataset, task, names)
+    check_classes(key, dataset, {Task.CLASSIFICATION: FINDINGS, Task.LOCALIZATION: BOXED})
     table, *lists = files(key, dataset, native)
     splits = _splits(lists[:2], problems)
     boxes = _boxes(lists[2], dataset.classes(Task.LOCALIZATION), problems) if dataset.localization else {}

@@ -55,8 +55,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file or column is missing, or the dataset asks for what the release does not say.
     """
-    for task, known in zip(Task, ((NODULE,), (NODULE,), ()), strict=True):
-        check_classes(key, dataset, task, known)
+    check_classes(key, dataset, {Task.CLASSIFICATION: (NODULE,), Task.LOCALIZATION: (NODULE,)})
     table, *origins, folder = files(key, dataset, native)
     pictures = listing(folder, (".mha",))
     patients = _patients(origins, problems)

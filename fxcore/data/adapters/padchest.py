@@ -43,8 +43,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     known: set[str] = set()
     found = list(_records(key, dataset, native.pictures, table, known, problems))
     # The release has 193 labels and no list of them: a misspelt class would be absent everywhere.
-    for task in Task:
-        check_classes(key, dataset, task, sorted(known) if task is Task.CLASSIFICATION else ())
+    check_classes(key, dataset, {Task.CLASSIFICATION: sorted(known)})
     yield from found
 
 

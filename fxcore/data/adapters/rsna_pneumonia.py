@@ -46,8 +46,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
         InputError: a file or column is missing; a mistake, unless these are collected.
     """
     folder, of_class, of_box = native.folder, dataset.classes(Task.CLASSIFICATION), dataset.classes(Task.LOCALIZATION)
-    check_classes(key, dataset, Task.CLASSIFICATION, CLASSES)
-    check_classes(key, dataset, Task.LOCALIZATION, [OPACITY])
+    check_classes(key, dataset, {Task.CLASSIFICATION: CLASSES, Task.LOCALIZATION: (OPACITY,)})
     pictures = listing(_find(folder, PICTURES, key), [".dcm"])
     classes = read_classes(_find(folder, CLASS_TABLE, key), problems) if of_class else {}
     boxes = read_boxes(_find(folder, BOX_TABLE, key), problems) if of_box else {}

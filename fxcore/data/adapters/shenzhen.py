@@ -33,8 +33,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: the folder is missing, or the dataset asks for what the release does not say.
     """
-    for task, known in zip(Task, (("TB",), (), ()), strict=True):
-        check_classes(key, dataset, task, known)
+    check_classes(key, dataset, {Task.CLASSIFICATION: ("TB",)})
     for stem, path, code in labelled(pictures(key, native), "CHNCXR", problems):
         yield Record(
             image=stem,

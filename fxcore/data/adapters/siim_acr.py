@@ -10,7 +10,7 @@ from fxcore.data import shapes
 from fxcore.data.native import Native, Problems, check_classes, first, header_size, header_view, listing, rows
 from fxcore.data.records import Box, Labels, Mask, Record, Runs
 from fxcore.params.datasets import Dataset
-from fxcore.passes import Split
+from fxcore.passes import Split, Task
 
 VERSION = 1
 """Raised whenever the records of unchanged files change."""
@@ -56,8 +56,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file or column is missing; a mistake, unless these are collected.
     """
-    for task in dataset.tasks:
-        check_classes(key, dataset, task, [LABEL])
+    check_classes(key, dataset, dict.fromkeys(Task, (LABEL,)))
     table = _table(key, native.folder)
     folders = _folders(key, native.folder, table)
     pictures = {split: listing(folder, [".dcm"]) for split, folder in folders.items()}

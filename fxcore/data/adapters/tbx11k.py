@@ -45,8 +45,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file is missing or no COCO file, or the dataset asks for what the release does not say.
     """
-    for task, known in zip(Task, (("TB",), (ANY, *CATEGORIES), ()), strict=True):
-        check_classes(key, dataset, task, known)
+    check_classes(key, dataset, {Task.CLASSIFICATION: ("TB",), Task.LOCALIZATION: (ANY, *CATEGORIES)})
     root, unique = _root(key, native), Unique(problems)
     for part, split in PARTS.items():
         boxed = coco.read(_coco(key, root, part), CATEGORIES) if dataset.localization else {}

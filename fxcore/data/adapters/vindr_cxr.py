@@ -77,8 +77,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file or column is missing; a mistake, unless these are collected.
     """
-    check_classes(key, dataset, Task.CLASSIFICATION, (*LOCAL, *GLOBAL))
-    check_classes(key, dataset, Task.LOCALIZATION, LOCAL)
+    check_classes(key, dataset, {Task.CLASSIFICATION: (*LOCAL, *GLOBAL), Task.LOCALIZATION: LOCAL})
     inner = first(native.folder, _ROOTS, key)
     of_image, of_box = dataset.classes(Task.CLASSIFICATION), dataset.classes(Task.LOCALIZATION)
     for split, part in _PARTS.items():

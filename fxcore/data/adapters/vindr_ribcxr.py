@@ -44,8 +44,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     Raises:
         InputError: a file is missing or not of columns, or the dataset asks for what the release does not say.
     """
-    for task, known in zip(Task, ((), (), RIBS), strict=True):
-        check_classes(key, dataset, task, known)
+    check_classes(key, dataset, {Task.SEGMENTATION: RIBS})
     unique = Unique(problems)
     for path, split in zip(files(key, dataset, native), PARTS.values(), strict=True):
         columns = _columns(path)

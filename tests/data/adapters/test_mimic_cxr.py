@@ -49,7 +49,9 @@ def test_a_turned_picture_would_be_noticed(made):
 def test_a_picture_of_a_study_without_labels_is_left_out(made):
     unlabelled = ids(900_000)
     assert (made.folder / mimic_cxr.name(*unlabelled)).exists()
-    assert unlabelled.image not in {one.image for one in made.records()}
+    problems = Problems()
+    assert unlabelled.image not in {one.image for one in records("mimic_cxr", made.dataset, made.folder, problems)}
+    assert problems.left == {"a study without a row of labels": 1}
 
 
 def test_other_labels_beside_the_table_are_not_mixed_in(made):
@@ -186,6 +188,10 @@ def test_a_study_of_two_patients(release):
     release.splits[1] = f"{SECOND},59999901,10999902,train"
     with pytest.raises(InputError, match=r"row 3: study 59999901 is of subject 10999902; .*row 2 says 10999901"):
         release.records()
+    problems = Problems(keep_going=True)
+    release.records(problems)
+    assert len(problems.found) == 1
+    assert not problems.left  # a mistake is not also an image that the release leaves out
 
 
 def test_a_table_cut_short_is_refused(release):
