@@ -20,7 +20,7 @@ from fxcore.params.datasets import Columns, Dataset, Labels
 from fxcore.phantom.scene import draw
 from fxcore.slices.data import StoreSlice
 
-DRAWN, IMAGES, SIDE, STORE, ROUNDS = 12, 480, 1024, 256, 3
+DRAWN, IMAGES, SIDE, STORE, ROUNDS = 12, 1_800, 1024, 256, 3
 """Phantoms drawn and shifted to make more, their side in pixels, the side in the store, and rounds of which the best counts."""
 KINDS = ("png", "jpg")
 

@@ -6,6 +6,7 @@ not done again, if everything that it depends on is the same.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import logging
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 64
 """Images between two lines of the journal."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt: bytes free at the end of the heap before it shrinks, and bytes of a block that is mapped for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,10 @@ class Job:
     work: Path
     classes: tuple[str, ...]
     side: int
+
+    def arrays(self) -> list[np.memmap[Any, np.dtype[np.uint8]]]:
+        """Pictures (rows, side, side) and masks (rows with masks, classes, side, bytes), to be written in place."""
+        return [np.lib.format.open_memmap(self.work / f"{name}.npy", mode="r+") for name in ("images", "masks")]
 
 
 def rows_of_masks(records: Sequence[Record]) -> list[int]:
@@ -93,7 +100,10 @@ def decode(
     starts = [start for start in range(0, len(records), CHUNK) if start not in journal.found]
     work_of = ((job, start, mask_rows[start : start + CHUNK], records[start : start + CHUNK]) for start in starts)
     progress = Progress(f"normalize {key}", sum(len(records[start : start + CHUNK]) for start in starts), "images")
+    arrays = job.arrays()
     for start, found in _mapped(work_of, processes):
+        for array in arrays:
+            array.flush()  # here, while the processes go on: it waits for the disk
         journal.add(start, found)
         for one in filter(None, (one.wrong for one in found)):
             log.warning("%s", one)
@@ -103,16 +113,27 @@ def decode(
 
 def _mapped(work: Iterator[Any], processes: int) -> Iterator[tuple[int, list[Decoded]]]:
     if processes == 1:
+        _keep_memory()
         yield from map(_chunk, work)
         return
     # Forked from a server that has no threads and has imported what they need, once for all.
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__, "fxcore.data.dicom"])
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_keep_memory) as pool:
         ahead = deque(pool.submit(_chunk, one) for one in islice(work, 2 * processes))
         while ahead:
             yield ahead.popleft().result()
             ahead.extend(pool.submit(_chunk, one) for one in islice(work, 1))
+
+
+def _keep_memory() -> None:
+    """Let this process keep what it frees: every picture took its megabytes from the system anew, a thousand page faults each.
+
+    Page faults of several processes wait for each other. Only glibc needs to be told, and only glibc can be.
+    """
+    if tell := getattr(ctypes.CDLL(None), "mallopt", None):
+        tell(_TRIM_THRESHOLD, 512 << 20)
+        tell(_MMAP_THRESHOLD, 32 << 20)
 
 
 class _Journal:
@@ -146,13 +167,11 @@ class _Journal:
 
 def _chunk(work: tuple[Job, int, list[int], Sequence[Record]]) -> tuple[int, list[Decoded]]:
     job, start, mask_rows, records = work
-    pictures, packed = (np.load(job.work / f"{name}.npy", mmap_mode="r+") for name in ("images", "masks"))
+    pictures, packed = job.arrays()
     found = [
         _one(job, record, pictures[start + at], None if row < 0 else packed[row])
         for at, (row, record) in enumerate(zip(mask_rows, records, strict=True))
     ]
-    pictures.flush()
-    packed.flush()
     return start, found
 
 
