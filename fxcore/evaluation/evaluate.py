@@ -143,14 +143,15 @@ class Cell:
     def _metric(self, statistic: ClassMean) -> dict[str, Any]:
         ones = np.ones(len(self.rows))
         names = self.heads.reported(self.task)
-        classes = {label: _number(one(ones)) for label, one in zip(names, statistic.classes, strict=True)}
+        classes = {label: number(one(ones)) for label, one in zip(names, statistic.classes, strict=True)}
         undefined = [label for label, one in classes.items() if one is None]
         return self._interval(statistic) | {"classes": classes, "undefined": undefined}
 
     def _interval(self, statistic: Statistic) -> dict[str, float | None]:
         found = estimate(statistic, self.patients, self.slice.resamples, self.slice.confidence, self.seed)
-        return {name: _number(value) for name, value in found._asdict().items()}
+        return {name: number(value) for name, value in found._asdict().items()}
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """For JSON, to six digits; None where a statistic is undefined."""
     return None if math.isnan(value) else round(value, 6)
