@@ -19,7 +19,7 @@ from fxcore.training.loop import build, heads_of
 
 
 @pytest.fixture
-def slice_(tiny, stores):
+def slice_(tiny):
     """Of the tiny run `transfer`: 2 and 4 images, two draws, five updates each."""
     params = tiny(few_shot={"runs": ["transfer"], "samples": [2, 4], "draws": 2, "updates": 5})
     return few_shot_slice(params, "transfer")
@@ -112,7 +112,7 @@ def test_a_killed_job_goes_on_to_the_same_bytes(slice_, stores, start, tmp_path,
     assert len(calls) == 5  # the third twice, and none of the others again
 
 
-def test_what_other_settings_left_is_not_used(slice_, stores, start, tmp_path, monkeypatch):
+def test_what_other_settings_left_is_not_used(slice_, stores, start, tmp_path):
     left = tmp_path / "work" / "0123456789abcdef" / "2-1.parquet"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"of another experiment")
