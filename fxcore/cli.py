@@ -41,8 +41,13 @@ class _Commands:
         self, command: Callable[[Arguments], None], what: str, of: str, choices: Sequence[str] | None = None
     ) -> argparse.ArgumentParser:
         """A rule's sub-command for one dataset, run, table or figure."""
-        made = self.whole(command)
+        made = self.sliced(command)
         made.add_argument(what, help=of, choices=choices)
+        return made
+
+    def sliced(self, command: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+        """A rule's sub-command for a part of the parameters."""
+        made = self.whole(command)
         made.add_argument(
             "--params", default=PARAMS, metavar="FILE", help=f"{_PARAMS_HELP}, or the JSON that a rule passes"
         )
@@ -112,7 +117,9 @@ def parser() -> argparse.ArgumentParser:
     stage.add_argument("--stage", required=True, metavar="NAME", help="name of the stage: cycle_1, cycle_2, …")
     commands.job(run.keep, "run", _RUN)
     commands.trained(run.score)
+    commands.trained(run.few_shot)
     commands.job(run.evaluate, "run", _RUN)
+    commands.sliced(run.evaluate_few_shot)
     commands.job(run.release, "run", _RUN)
     commands.whole(run.summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
     commands.job(run.table, "table", "name of the table", TABLES)

@@ -19,6 +19,7 @@ from fxcore.predict.options import Options
 from fxcore.slices import make
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
+from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
 from fxcore.slices.make import Slice
 from fxcore.slices.report import FigureSlice, TableSlice
 from fxcore.slices.train import KeepSlice, TrainSlice
@@ -146,8 +147,9 @@ def pretrain(arguments: Arguments) -> None:
         with runtime.lease(arguments.gpus):
             launch(arguments.gpus, arguments.argv)
         return
-    folders = (at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.work))
-    run(slice_, arguments.stage, stores, here, arguments.gpus, *folders)
+    folder, work = (at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.work))
+    start = slice_.begins_with(arguments.results)
+    run(slice_, arguments.stage, stores, here, arguments.gpus, folder, work, start)
 
 
 def keep(arguments: Arguments) -> None:
@@ -169,6 +171,36 @@ def score(arguments: Arguments) -> None:
         at(arguments.results, slice_.run) for at in (paths.kept, paths.predictions, paths.choice)
     )
     run(slice_, kept, stores, _machine(arguments), arguments.gpus, predictions, choice)
+
+
+def few_shot(arguments: Arguments) -> None:
+    """Train a run again on few images, and predict the test set each time."""
+    from fxcore.data.store import Store
+    from fxcore.evaluation.few_shot import few_shot as run
+
+    slice_ = _slice(arguments, FewShotSlice, lambda params: make.few_shot_slice(params, arguments.run))
+    results, train = arguments.results, slice_.train
+    ((dataset, _),) = train.visits
+    run(
+        slice_,
+        Store(paths.store(results, dataset, train.store_size)),
+        train.begins_with(results),
+        _machine(arguments),
+        arguments.gpus,
+        paths.few_shot_work(results, train.run),
+        paths.few_shot(results, train.run),
+    )
+
+
+def evaluate_few_shot(arguments: Arguments) -> None:
+    """Compute the test metrics of all trainings on few images."""
+    from fxcore.data.store import open_stores
+    from fxcore.evaluation.evaluate_few_shot import evaluate_few_shot as run
+
+    slice_ = _slice(arguments, FewShotMetricsSlice, make.few_shot_metrics_slice)
+    stores = partial(open_stores, arguments.results, size=slice_.store_size)
+    predictions = {name: paths.few_shot(arguments.results, name) for name in slice_.runs}
+    run(slice_, predictions, stores, paths.few_shot_metrics(arguments.results))
 
 
 def evaluate(arguments: Arguments) -> None:

@@ -41,7 +41,7 @@ class Costs:
         from fxcore.training.flops import Shapes
 
         self.params, self.sizes, self.tflops = params, sizes, tflops
-        self._slices = {run: train_slice(params, run) for run in params.runs}
+        self._slices = {run: train_slice(params, run) for run in params.trained}
         self._shapes: dict[str, Shapes] = {}
         for run, slice_ in self._slices.items():
             heads = {
@@ -83,7 +83,7 @@ class Costs:
 
     def disk(self, run: str) -> Disk:
         """What the states of a run take."""
-        slice_, shapes, cycles = self._slices[run], self._shapes[run], self.params.runs[run].train.cycles
+        slice_, shapes, cycles = self._slices[run], self._shapes[run], self.params.trained[run].train.cycles
         stages, of = slice_.stages(cycles), slice_.passes(cycles)
         branches = 1 if slice_.momentum is None else 2
         states = sum(one.kept(slice_.keep_every) or one == stages[-1] for one in stages)

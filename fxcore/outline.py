@@ -24,8 +24,8 @@ def describe(params: Params, sizes: Sizes, run: str | None = None, costs: Costs 
     Raises:
         InputError: no such run.
     """
-    if run is not None and run not in params.runs:
-        raise InputError(f"--run {run}: no such run; known: {', '.join(params.runs)}")
+    if run is not None and run not in params.trained:
+        raise InputError(f"--run {run}: no such run; known: {', '.join(params.trained)}")
     lines = _passes(params, sizes, run, costs) if run else _runs(params, sizes, costs)
     notes = list(_notes(lines))
     if costs is not None:
@@ -90,7 +90,7 @@ def _runs(params: Params, sizes: Sizes, costs: Costs | None) -> list[Line]:
     works: list[Work | None] = []
     operations: list[int | None] = []
     disks: list[Disk] = []
-    for name, run in params.runs.items():
+    for name, run in params.trained.items():
         slice_, cycles = train_slice(params, name), run.train.cycles
         of = slice_.passes(cycles)
         works.append(sizes.work(name, of))
@@ -120,7 +120,7 @@ def _passes(params: Params, sizes: Sizes, name: str, costs: Costs | None) -> lis
         made = (*map(str, place), *_numbers(work))
         return made if costs is None else (*made, *_training(costs.training(name, (one,)), work, costs))
 
-    return [*lines, *map(line, train_slice(params, name).passes(params.runs[name].train.cycles))]
+    return [*lines, *map(line, train_slice(params, name).passes(params.trained[name].train.cycles))]
 
 
 def _notes(lines: Sequence[Line]) -> Iterator[str]:
@@ -139,7 +139,7 @@ def _notes_on_costs(params: Params, sizes: Sizes, costs: Costs) -> Iterator[str]
         "training: operations of matrix products and convolutions, the student forward and backward as far as the pass trains"
         " it, the teacher forward in release passes; not losses, matching, optimiser, scoring"
     )
-    disks = [costs.disk(run) for run in params.runs]
+    disks = [costs.disk(run) for run in params.trained]
     kept, passing = (amount(value, "B") for value in (sum(d.kept for d in disks), max(d.passing for d in disks)))
     stores = [store(params, sizes, key) for key in params.datasets]
     known = [one for one in stores if one is not None]

@@ -89,8 +89,16 @@ def fraction(value: float) -> Fraction:
     return Fraction(str(value))
 
 
-def modes(task: Task, locked: frozenset[Task], lock_fraction: Fraction) -> Iterator[tuple[Mode, Fraction]]:
-    """A locked task first trains its head alone on part of the data, then everything on all of it."""
+def modes(
+    task: Task, locked: frozenset[Task], lock_fraction: Fraction, heads_only: bool = False
+) -> Iterator[tuple[Mode, Fraction]]:
+    """A locked task first trains its head alone on part of the data, then everything on all of it.
+
+    With `heads_only` every task trains its head alone, on all of the data.
+    """
+    if heads_only:
+        yield Mode.LOCK, Fraction(1)
+        return
     if task in locked:
         yield Mode.LOCK, lock_fraction
     yield Mode.RELEASE, Fraction(1)
@@ -103,6 +111,7 @@ def passes(
     locked: frozenset[Task] = frozenset({Task.LOCALIZATION, Task.SEGMENTATION}),
     lock_fraction: Fraction = Fraction(1, 2),
     repeats: int = 1,
+    heads_only: bool = False,
 ) -> tuple[Pass, ...]:
     """Every pass of a run, in training order: cycles, then datasets as given, then classification → localization → segmentation.
 
@@ -124,7 +133,7 @@ def passes(
         for _ in range(repeats)
         for task in Task
         if task in tasks
-        for mode, fraction in modes(task, locked, lock_fraction)
+        for mode, fraction in modes(task, locked, lock_fraction, heads_only)
     )
     return tuple(Pass(index, *visit) for index, visit in enumerate(visits))
 

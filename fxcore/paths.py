@@ -116,6 +116,21 @@ def weights(results: Path, run: str) -> Path:
     return results / "weights" / f"{run}.safetensors"
 
 
+def few_shot(results: Path, run: str) -> Path:
+    """Predictions of a run's trainings on few images."""
+    return results / "predictions" / "few_shot" / f"{run}.parquet"
+
+
+def few_shot_work(results: Path, run: str) -> Path:
+    """Folder of what these trainings leave until all are done."""
+    return results / "work" / "few_shot" / run
+
+
+def few_shot_metrics(results: Path) -> Path:
+    """Test metrics of all trainings on few images."""
+    return results / "metrics" / "few_shot.json"
+
+
 def table(results: Path, name: str, kind: str) -> Path:
     """A table as csv, md or tex."""
     return results / "tables" / f"{name}.{kind}"

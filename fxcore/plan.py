@@ -17,9 +17,12 @@ from fxcore.data.native import Native, adapter_of, fingerprints, locate
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params, load
+from fxcore.params.training import Start
 from fxcore.passes import Stage
 from fxcore.slices.make import (
     evaluate_slice,
+    few_shot_metrics_slice,
+    few_shot_slice,
     figure_slice,
     keep_slice,
     phantom_slice,
@@ -34,7 +37,7 @@ from fxcore.slices.train import TrainSlice
 from fxcore.training.keep import MANIFEST, worth_keeping
 from fxcore.work import Sizes
 
-PHASES = ("data", "visits", "train", "score", "evaluate", "report")
+PHASES = ("data", "visits", "train", "score", "release", "few_shot", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
 TABLES = ("table1_datasets", "table2_schedule", "table3_pretraining", "ablation")
 FIGURES = ("figure2_cross_task", "panels_classification", "panels_localization", "panels_segmentation")
@@ -71,7 +74,9 @@ class Plan:
         _ = plan._native_files
         for run, one in plan.params.runs.items():
             start = one.train.start
-            if start and not Path(start.file).is_file() and not (paths.kept(plan.results, run) / MANIFEST).exists():
+            if not isinstance(start, Start) or (paths.kept(plan.results, run) / MANIFEST).exists():
+                continue
+            if not Path(start.file).is_file():
                 raise InputError(
                     f"runs.{run}.train.start: no file {start.file}; make it with fxcore import-weights, or copy it from the"
                     " results/weights of a finished experiment"
@@ -90,11 +95,11 @@ class Plan:
 
     @cached_property
     def _slices(self) -> dict[str, TrainSlice]:
-        return {run: train_slice(self.params, run) for run in self.params.runs}
+        return {run: train_slice(self.params, run) for run in self.params.trained}
 
     @cached_property
     def _stages(self) -> dict[str, tuple[Stage, ...]]:
-        return {run: self._slices[run].stages(one.train.cycles) for run, one in self.params.runs.items()}
+        return {run: self._slices[run].stages(one.train.cycles) for run, one in self.params.trained.items()}
 
     @cached_property
     def _canonical(self) -> dict[str, str]:
@@ -114,18 +119,22 @@ class Plan:
 
     def targets(self, phase: str | None = None) -> list[str]:
         """Files that a phase ends in; without a phase, everything a reader looks at."""
-        runs = self.params.runs
+        runs, few = self.params.trained, self.params.few_shot.runs
         metrics = [paths.summary(self.results), *(paths.metrics(self.results, run) for run in runs)]
+        metrics += [paths.few_shot_metrics(self.results)] if few else []
+        weights = [paths.weights(self.results, run) for run in self.params.release]
         report = [paths.table(self.results, name, kind) for name in self.tables for kind in ("csv", "md", "tex")]
         report += [paths.figure(self.results, name, kind) for name in FIGURES for kind in ("png", "pdf")]
-        report += [paths.index(self.results), paths.weights(self.results, self.params.joint)]
+        report += [paths.index(self.results)]
         stores = list(map(Path, self._manifests()))
         found: dict[str | None, list[Path]] = {
-            None: [*stores, *metrics, *report],
+            None: [*stores, *metrics, *weights, *report],
             "data": stores,
             "visits": [paths.visits(self.results, run) for run in runs],
             "train": [paths.kept(self.results, run) / MANIFEST for run in runs],
             "score": [paths.predictions(self.results, run) for run in runs],
+            "release": weights,
+            "few_shot": [paths.few_shot(self.results, run) for run in few],
             "evaluate": metrics,
             "report": report,
         }
@@ -186,7 +195,7 @@ class Plan:
 
     def stores_of_run(self, wildcards: Wildcards) -> list[str]:
         """For `visits`: manifests of the stores a run visits; a manifest is written last and vouches for the other files."""
-        return [str(self._store(key) / "manifest.json") for key in self.params.runs[wildcards.run].train.visits]
+        return [str(self._store(key) / "manifest.json") for key in self.params.trained[wildcards.run].train.visits]
 
     def previous_state(self, wildcards: Wildcards) -> list[str]:
         """For `pretrain`: the state a stage continues, weights and optimiser; the first, what the run starts from."""
@@ -195,15 +204,23 @@ class Plan:
             raise InputError(f"runs.{wildcards.run} has no stage {wildcards.stage}; it has {', '.join(names)}")
         at = names.index(wildcards.stage)
         if at == 0:
-            start = self.params.runs[wildcards.run].train.start
-            return [] if start is None else [start.file]
+            return self.start_of_run(wildcards)
         files = paths.stage(paths.checkpoints(self.results, wildcards.run), names[at - 1])
         return [str(files.weights), str(files.optimizer)]
+
+    def start_of_run(self, wildcards: Wildcards) -> list[str]:
+        """For `few_shot`, and the first stage of `pretrain`: the weights that a run starts from."""
+        start = self._slices[wildcards.run].begins_with(self.results)
+        return [] if start is None else [str(start)]
+
+    def few_shot_of_runs(self, _: Wildcards) -> list[str]:
+        """For `evaluate_few_shot`: predictions of all trainings on few images."""
+        return [str(paths.few_shot(self.results, run)) for run in self.params.few_shot.runs]
 
     def worth_keeping(self, wildcards: Wildcards) -> list[str]:
         """For `keep`."""
         run = wildcards.run
-        every = self.params.runs[run].train.keep_every
+        every = self.params.trained[run].train.keep_every
         return list(map(str, worth_keeping(self.stages(run), every, paths.checkpoints(self.results, run))))
 
     def _manifests(self) -> list[str]:
@@ -211,7 +228,7 @@ class Plan:
 
     def metrics_of_runs(self, _: Wildcards) -> list[str]:
         """For `summary`: the metrics of every run."""
-        return [str(paths.metrics(self.results, run)) for run in self.params.runs]
+        return [str(paths.metrics(self.results, run)) for run in self.params.trained]
 
     def compared(self, wildcards: Wildcards) -> list[str]:
         """For `evaluate`: predictions of a run, of those it is compared with, and what validation chose for each."""
@@ -220,7 +237,7 @@ class Plan:
 
     def choices_of_runs(self, _: Wildcards) -> list[str]:
         """For `summary`: what validation chose for every run."""
-        return [str(paths.choice(self.results, run)) for run in self.params.runs]
+        return [str(paths.choice(self.results, run)) for run in self.params.trained]
 
     def table_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a table is made from."""
@@ -275,6 +292,14 @@ class Plan:
         """For `score`."""
         return score_slice(self.params, wildcards.run).canonical()
 
+    def few_shot_slice(self, wildcards: Wildcards) -> str:
+        """For `few_shot`."""
+        return few_shot_slice(self.params, wildcards.run).canonical()
+
+    def few_shot_metrics_slice(self, _: Wildcards) -> str:
+        """For `evaluate_few_shot`."""
+        return few_shot_metrics_slice(self.params).canonical()
+
     def evaluate_slice(self, wildcards: Wildcards) -> str:
         """For `evaluate`."""
         return evaluate_slice(self.params, wildcards.run).canonical()
@@ -297,16 +322,16 @@ class Plan:
         """For jobs of a dataset or a run: the joint run is the longest chain, so it and what it needs go before the rest."""
         joint = self.params.joint
         run = getattr(wildcards, "run", joint)
-        needed = getattr(wildcards, "dataset", None) in (None, *self.params.runs[joint].train.visits)
+        needed = getattr(wildcards, "dataset", None) in (None, *self.params.trained[joint].train.visits)
         return int(run == joint and needed)
 
     def gpus_of_run(self, wildcards: Wildcards) -> int:
         """For `pretrain`."""
-        return self.params.runs[wildcards.run].gpus
+        return self.params.trained[wildcards.run].gpus
 
     def gpus_to_score(self, wildcards: Wildcards) -> int:
         """For `score`, which uses one at most."""
-        return min(1, self.params.runs[wildcards.run].gpus)
+        return min(1, self.params.trained[wildcards.run].gpus)
 
     def memory(self, _: Wildcards, threads: int, attempt: int) -> int:
         """Of a job that holds networks or decodes images, in MB; a cluster's jobs ask for it, local runs ignore it."""
@@ -323,6 +348,14 @@ class Plan:
         stage = next((one for one in self.stages(wildcards.run) if one.name == wildcards.stage), None)
         work = None if stage is None else Sizes(self.params).work(wildcards.run, stage.passes)
         return resources.minutes(None if work is None else work.images, self.machine.images_per_second, attempt)
+
+    def minutes_of_few_shot(self, wildcards: Wildcards, attempt: int) -> int:
+        """For `few_shot`: its trainings, and for each the test images."""
+        few, run = self.params.few_shot, wildcards.run
+        scored = Sizes(self.params).scored(run)
+        trained = few.updates * self.params.pretraining(run).batch_size
+        images = None if scored is None else len(few.samples) * few.draws * (trained + scored)
+        return resources.minutes(images, self.machine.images_per_second, attempt)
 
     def minutes_to_score(self, wildcards: Wildcards, attempt: int) -> int:
         """For `score`."""

@@ -34,7 +34,7 @@ def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
         InputError: Snakemake refuses, or what is kept is not readable.
     """
     plan = Plan.load(str(PARAMS))
-    for run in plan.params.runs:
+    for run in plan.params.trained:
         kept = paths.kept(plan.results, run)
         whole = phase is None or str(kept / MANIFEST) in targets
         if whole and (kept / MANIFEST).exists():

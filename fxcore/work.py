@@ -86,7 +86,7 @@ class Sizes:
 
     def scored(self, run: str) -> int | None:
         """Images that scoring a run predicts, at most, repeats counted; None while the size of a dataset is unknown."""
-        slice_, cycles = train_slice(self.params, run), self.params.runs[run].train.cycles
+        slice_, cycles = train_slice(self.params, run), self.params.trained[run].train.cycles
         kept = [one.passes[-1].cycle + 1 for one in slice_.stages(cycles) if one.kept(slice_.keep_every)]
         tried = len({cycles, *(one for one in kept if one % self.params.evaluate.every == 0)})
         branches = 1 if slice_.momentum is None else 2

@@ -179,8 +179,9 @@ class Cell:
 
     def _interval(self, values: Values) -> dict[str, float | None]:
         found = interval(values, self.slice.confidence)
-        return {name: _number(value) for name, value in found._asdict().items()}
+        return {name: number(value) for name, value in found._asdict().items()}
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """For JSON, to six digits; None where a statistic is undefined."""
     return None if math.isnan(value) else round(value, 6)

@@ -26,6 +26,7 @@ from fxcore.evaluation.statistics import UNTRAINED, Measured
 from fxcore.files import atomic, write_json
 from fxcore.machine import Machine
 from fxcore.models.foundation import FoundationX
+from fxcore.params.training import Start
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
 from fxcore.slices.evaluate import ScoreSlice
@@ -97,8 +98,8 @@ class Scorer:
         model = build(self.trained, self.heads)
         if tensors is not None:
             model.load_state_dict(tensors)
-        elif self.trained.start is not None:
-            start(model, self.trained.start)
+        elif isinstance(self.trained.start, Start):
+            start(model, self.trained.start, Path(self.trained.start.file))
         return model.to(self.device).eval()
 
     def networks(self, wanted: Mapping[int, Path]) -> Iterator[tuple[int, str, FoundationX]]:

@@ -15,7 +15,7 @@ from fxcore.params.datasets import Dataset
 from fxcore.params.model import Model
 from fxcore.params.registry import completed, registry
 from fxcore.params.report import Evaluate, Report
-from fxcore.params.runs import Cells, Run
+from fxcore.params.runs import Cells, FewShot, Run
 from fxcore.params.training import Pretrain
 from fxcore.passes import Granularity, Task
 
@@ -36,7 +36,14 @@ class Params(Block):
     pretrain: Pretrain
     """How runs train."""
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
-    """Training experiments by name."""
+    """Training experiments by name, which start from random weights or from a file's."""
+    release: tuple[Name, ...] = ()
+    """Those of `runs` that are given out as one weights file each, `results/weights/<run>.safetensors`: to predict with, or for
+    others to start from."""
+    finetune: dict[Name, Run] = {}
+    """Training experiments that start from the weights of one of `release`, by name; names differ from those of `runs`."""
+    few_shot: FewShot = FewShot()
+    """Runs trained again on few images (table 6)."""
     evaluate: Evaluate = Evaluate()
     """Metrics."""
     report: Report = Report()
@@ -51,11 +58,20 @@ class Params(Block):
 
     def pretraining(self, run: str) -> Pretrain:
         """`pretrain` with the run's overrides."""
-        return Pretrain.model_validate(merged(self.pretrain.model_dump(), self.runs[run].train.override.pretrain))
+        return Pretrain.model_validate(merged(self.pretrain.model_dump(), self.trained[run].train.override.pretrain))
 
     def network(self, run: str) -> Model:
         """`model` with the run's overrides."""
-        return Model.model_validate(merged(self.model.model_dump(), self.runs[run].train.override.model))
+        return Model.model_validate(merged(self.model.model_dump(), self.trained[run].train.override.model))
+
+    @property
+    def trained(self) -> dict[str, Run]:
+        """All runs by name: `runs`, then `finetune`."""
+        return self.runs | self.finetune
+
+    def place(self, run: str) -> str:
+        """Where a run stands in the parameters, for messages."""
+        return f"{'finetune' if run in self.finetune else 'runs'}.{run}"
 
     def title(self, key: str) -> str:
         """A dataset as tables and figures print it."""
@@ -68,23 +84,36 @@ class Params(Block):
         return next(key for key, run in self.runs.items() if run.role == "joint")
 
     def against(self, run: str) -> tuple[str, ...]:
-        """The runs that tables compare a run with: the joint one with all baselines, an ablation with what it changes."""
-        one = self.runs[run]
+        """The runs that tables compare a run with: the joint one with all baselines, an ablation with what it changes, a finetune
+        that starts from the joint run with those of the same table that do not.
+        """
+        one, trained = self.trained[run], self.trained
         if one.role == "joint":
-            return tuple(key for key, other in self.runs.items() if other.role == "baseline")
+            return tuple(key for key, other in trained.items() if other.role == "baseline")
+        if one.shown_in and one.origin == self.joint:
+            beside = (key for key, other in trained.items() if other.shown_in == one.shown_in)
+            return tuple(
+                key
+                for key in beside
+                if trained[key].origin != self.joint and _common(one.train.visits, trained[key].train.visits)
+            )
         return () if one.of is None else (one.of,)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if unknown := [key for key in self.report.titles if key not in self.datasets]:
             raise ValueError(f"report.titles.{unknown[0]}: no such dataset; {nearest(unknown[0], self.datasets)}")
-        for key, run in self.runs.items():
+        for key, run in self.trained.items():
             self._check_run(key, run)
+        if twice := [key for key in self.finetune if key in self.runs]:
+            raise ValueError(f"finetune.{twice[0]}: runs has one of that name; give it another")
+        self._check_starts()
         joint = [key for key, run in self.runs.items() if run.role == "joint"]
         if len(joint) != 1:
             raise ValueError(
                 f"runs: {', '.join(joint) or 'none'} with role: joint; give it to one run, which the tables are about"
             )
+        self._check_few_shot()
         cells = [str(run.train.visits) for run in self.runs.values() if run.role == "baseline"]
         if twice := [
             key for key, run in self.runs.items() if run.role == "baseline" and cells.count(str(run.train.visits)) > 1
@@ -94,7 +123,7 @@ class Params(Block):
 
     def _check_run(self, key: str, run: Run) -> None:
         visits, snapshots = run.train.visits, run.train.snapshots
-        place = f"runs.{key}.train"
+        place = f"{self.place(key)}.train"
         how, network = self._overridden(key, place)
         if self.store_size < network.image_size:
             raise ValueError(
@@ -104,7 +133,7 @@ class Params(Block):
             self._check_visit(f"{place}.visits.{name}", name, tasks, network)
         self._check_reference(key, run)
         if run.role == "baseline" and sum(map(len, visits.values())) != 1:
-            raise ValueError(f"runs.{key}: a baseline has one dataset and one task")
+            raise ValueError(f"{self.place(key)}: a baseline has one dataset and one task")
         if stray := _outside(snapshots.cells, visits) if snapshots else None:
             raise ValueError(
                 f"{place}.snapshots.cells: the run does not visit {stray}; snapshots are of what it visits"
@@ -121,11 +150,37 @@ class Params(Block):
         except ValidationError as error:
             raise ValueError(f"{place}.override.model.{explain(error, Model)}") from error
 
+    def _check_starts(self) -> None:
+        if unknown := [key for key in self.release if key not in self.runs]:
+            raise ValueError(f"release: {unknown[0]} is none of runs; {nearest(unknown[0], self.runs)}")
+        for key, run in self.runs.items():
+            if run.origin is not None:
+                raise ValueError(f"runs.{key} starts from the weights of {run.origin}; move it to the block finetune")
+        for key, run in self.finetune.items():
+            if run.origin is None:
+                raise ValueError(
+                    f"finetune.{key} starts from no run; name one under train.start.run, or move it to runs"
+                )
+            if run.origin not in self.release:
+                raise ValueError(
+                    f"finetune.{key}.train.start.run is {run.origin}, which is not under release;"
+                    f" {nearest(run.origin, self.release)}"
+                )
+
+    def _check_few_shot(self) -> None:
+        for run in self.few_shot.runs:
+            if run not in self.trained:
+                raise ValueError(f"few_shot.runs: {run} is no run; {nearest(run, self.trained)}")
+            if sum(map(len, self.trained[run].train.visits.values())) != 1:
+                raise ValueError(f"few_shot.runs: {run} has more than one dataset and task")
+
     def _check_reference(self, key: str, run: Run) -> None:
+        if run.shown_in and run.role != "finetune":
+            raise ValueError(f"{self.place(key)}.shown_in: only a run with role: finetune is shown there")
         if run.of is None:
             return
         if run.role != "ablation":
-            raise ValueError(f"runs.{key}.of: only a run with role: ablation is compared with another")
+            raise ValueError(f"{self.place(key)}.of: only a run with role: ablation is compared with another")
         other = self.runs.get(run.of)
         if other is None:
             raise ValueError(f"runs.{key}.of is {run.of}; no such run; {nearest(run.of, self.runs)}")
@@ -170,6 +225,11 @@ class Params(Block):
                 f"{place}.snapshots.every is {train.snapshots.every}, above horizon_cycles {train.horizon_cycles};"
                 " none would ever be taken"
             )
+
+
+def _common(one: Cells, other: Cells) -> bool:
+    """Whether two runs train a dataset for the same task."""
+    return any(task in other.get(name, ()) for name, tasks in one.items() for task in tasks)
 
 
 def _outside(cells: Cells, visits: Cells) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from fxcore.params.blocks import Block, Count, Name
-from fxcore.params.training import Ramped, Start
+from fxcore.params.training import Ramped, Starting, StartRun
 from fxcore.passes import Task, Visits
 
 
@@ -15,6 +15,12 @@ def _once(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
     if twice := next((task for task in tasks if tasks.count(task) > 1), None):
         raise ValueError(f"{twice} is named twice")
     return tasks
+
+
+def _rising(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    if list(numbers) != sorted(set(numbers)):
+        raise ValueError(f"{', '.join(map(str, numbers))} do not rise")
+    return numbers
 
 
 Cells = dict[Name, Annotated[tuple[Task, ...], Field(min_length=1), AfterValidator(_once)]]
@@ -65,8 +71,11 @@ class Training(Block):
     """Cycles from one whose weights are kept to the next; validation chooses among those that are kept. The last always is."""
     snapshots: Snapshots | None = None
     """Snapshots of the teacher; null for none."""
-    start: Start | None = None
+    start: Starting | None = None
     """Weights to start from; heads that they lack are drawn. Null draws all at random from `seed`."""
+    tune: Literal["full", "head"] = "full"
+    """`head` trains what a lock pass does, on all of the data, and nothing else: of a classification or segmentation its head, of
+    a localization its decoder and heads."""
     override: Override = Override()
     """What this run has other than the rest."""
 
@@ -81,9 +90,12 @@ class Run(Block):
 
     title: str
     """As the tables print it."""
-    role: Literal["joint", "baseline", "ablation", "start"]
+    role: Literal["joint", "baseline", "ablation", "start", "finetune"]
     """`joint` is the model the paper proposes; a `baseline` has one dataset and one task and stands beside it in table 3; an
-    `ablation` stands in the table of that name; a `start` gives weights for other runs to start from."""
+    `ablation` stands in the table of that name; a `start` gives weights for other runs to start from; a `finetune` is a target
+    that they are tried on."""
+    shown_in: Literal["table4_organs", "table5_transfer", "figure3_finetuning"] | None = None
+    """Of a finetune: where it is shown; null for none of these."""
     of: Name | None = None
     """Of an ablation: the run that it is compared with and changes something of; null for that run itself."""
     gpus: Annotated[int, Field(ge=0)] = 1
@@ -96,3 +108,21 @@ class Run(Block):
     def order(self) -> Visits:
         """The visits in training order."""
         return self.train.order
+
+    @property
+    def origin(self) -> str | None:
+        """The run whose weights it starts from, if it does."""
+        return self.train.start.run if isinstance(self.train.start, StartRun) else None
+
+
+class FewShot(Block):
+    """Runs trained again on few of their images, several times (table 6)."""
+
+    runs: tuple[Name, ...] = ()
+    """The runs, of one dataset and task each; everything but the images is theirs."""
+    samples: Annotated[tuple[Count, ...], Field(min_length=1), AfterValidator(_rising)] = (3, 6, 12, 15, 20, 24)
+    """Numbers of training images, rising; fewer are among more."""
+    draws: Count = 3
+    """Times that images, heads and order are drawn anew."""
+    updates: Count = 500
+    """Of each training at least, however few its images: fewer are seen more often."""

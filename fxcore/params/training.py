@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from fxcore.params.blocks import Block, Count, NonNegative, Positive, Probability, Sorted
+from fxcore.params.blocks import Block, Count, Name, NonNegative, Positive, Probability, Sorted
 from fxcore.passes import Granularity, Task
 
 
@@ -96,6 +96,21 @@ class Start(Block):
     """A weights file: made by `fxcore import-weights`, or a run's of `results/weights/`, copied to where it stays."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """Checksum of its tensors, as its card says; what is trained depends on the content, not on the name."""
+
+
+class StartRun(Block):
+    """The weights of another run of the experiment, the cycle and branch that its card names, in place of random ones."""
+
+    run: Name
+    """One of those under `release`."""
+
+
+def _origin(value: object) -> str:
+    return "[run]" if isinstance(value, StartRun) or (isinstance(value, dict) and "run" in value) else "[file]"
+
+
+Starting = Annotated[Annotated[Start, Tag("[file]")] | Annotated[StartRun, Tag("[run]")], Discriminator(_origin)]
+"""A file of weights, or a run."""
 
 
 class Pretrain(Block):

@@ -14,6 +14,7 @@ from fxcore.params.registry import registry
 from fxcore.params.runs import in_order
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
+from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
 from fxcore.slices.report import FigureSlice, TableSlice
 from fxcore.slices.train import KeepSlice, SnapshotsSlice, TrainSlice
 
@@ -32,12 +33,12 @@ def store_slice(params: Params, key: str) -> StoreSlice:
 
 def visits_slice(params: Params, run: str) -> VisitsSlice:
     """The slice of the list of one run's stores."""
-    return VisitsSlice(run=run, store_size=params.store_size, visits=params.runs[run].order)
+    return VisitsSlice(run=run, store_size=params.store_size, visits=params.trained[run].order)
 
 
 def train_slice(params: Params, run: str) -> TrainSlice:
     """The slice of one run's training; equal for all its stages."""
-    train = params.runs[run].train
+    train = params.trained[run].train
     taken = train.snapshots
     snapshots = SnapshotsSlice(every=taken.every, cells=in_order(taken.cells)) if taken else None
     return TrainSlice(
@@ -53,6 +54,7 @@ def train_slice(params: Params, run: str) -> TrainSlice:
         keep_every=train.keep_every,
         snapshots=snapshots,
         start=train.start,
+        tune=train.tune,
         model=params.network(run),
         pretrain=params.pretraining(run),
     )
@@ -60,12 +62,12 @@ def train_slice(params: Params, run: str) -> TrainSlice:
 
 def keep_slice(params: Params, run: str) -> KeepSlice:
     """The slice of what is kept of one run."""
-    return KeepSlice(run=run, cycles=params.runs[run].train.cycles)
+    return KeepSlice(run=run, cycles=params.trained[run].train.cycles)
 
 
 def score_slice(params: Params, run: str) -> ScoreSlice:
     """The slice of one run's predictions."""
-    how, joint = params.evaluate, params.runs[run].role == "joint"
+    how, joint = params.evaluate, params.trained[run].role == "joint"
     return ScoreSlice(
         run=run,
         store_size=params.store_size,
@@ -73,6 +75,27 @@ def score_slice(params: Params, run: str) -> ScoreSlice:
         untrained=joint,
         iou=how.iou,
         detections=how.detections,
+    )
+
+
+def few_shot_slice(params: Params, run: str) -> FewShotSlice:
+    """The slice of one run's trainings on few images."""
+    few = params.few_shot
+    return FewShotSlice(
+        train=train_slice(params, run),
+        cycles=params.trained[run].train.cycles,
+        samples=few.samples,
+        draws=few.draws,
+        updates=few.updates,
+        score=score_slice(params, run),
+    )
+
+
+def few_shot_metrics_slice(params: Params) -> FewShotMetricsSlice:
+    """The slice of the metrics of all trainings on few images."""
+    how = params.evaluate
+    return FewShotMetricsSlice(
+        runs=params.few_shot.runs, store_size=params.store_size, resamples=how.resamples, confidence=how.confidence
     )
 
 
@@ -90,7 +113,7 @@ def evaluate_slice(params: Params, run: str) -> EvaluateSlice:
 
 def release_slice(params: Params, run: str) -> ReleaseSlice:
     """The slice of one run's weights file."""
-    of = params.runs[run]
+    of = params.trained[run]
     titles = {key: params.title(key) for key in of.train.visits}
     licences = {key: registry()[key].licence for key in titles if key in registry()}
     return ReleaseSlice(run=run, store_size=params.store_size, title=of.title, titles=titles, licences=licences)
@@ -101,8 +124,8 @@ def table_slice(params: Params) -> TableSlice:
     return TableSlice(
         store_size=params.store_size,
         titles={key: params.title(key) for key in params.datasets},
-        runs=params.runs,
-        pretrain={run: params.pretraining(run) for run in params.runs},
+        runs=params.trained,
+        pretrain={run: params.pretraining(run) for run in params.trained},
         evaluate=params.evaluate,
     )
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
+from fxcore import paths
 from fxcore.params.blocks import Block
 from fxcore.params.model import Model
-from fxcore.params.training import Pretrain, Ramped, Start
+from fxcore.params.training import Pretrain, Ramped, Start, Starting, StartRun
 from fxcore.passes import Pass, Stage, Task, Visits, fraction, passes, stages
 
 
@@ -16,11 +20,14 @@ class SnapshotsSlice(Block):
 
 
 def run_passes(
-    visits: Visits, lock: tuple[Task, ...], lock_fraction: float, cycles: int, repeats: int = 1
+    visits: Visits, lock: tuple[Task, ...], lock_fraction: float, cycles: int, repeats: int = 1, tune: str = "full"
 ) -> tuple[Pass, ...]:
     """All passes of a run's first `cycles` cycles, in order; tasks in `lock` first train their head on `lock_fraction`."""
     datasets = [(name, frozenset(tasks)) for name, tasks in visits]
-    return passes(datasets, cycles, locked=frozenset(lock), lock_fraction=fraction(lock_fraction), repeats=repeats)
+    part = fraction(lock_fraction)
+    return passes(
+        datasets, cycles, locked=frozenset(lock), lock_fraction=part, repeats=repeats, heads_only=tune == "head"
+    )
 
 
 class TrainSlice(Block):
@@ -37,17 +44,28 @@ class TrainSlice(Block):
     stage_cycles: int
     keep_every: int
     snapshots: SnapshotsSlice | None
-    start: Start | None
+    start: Starting | None
+    tune: Literal["full", "head"]
     model: Model
     pretrain: Pretrain
 
     def passes(self, cycles: int) -> tuple[Pass, ...]:
         """All passes of the run's first `cycles` cycles, in order."""
-        return run_passes(self.visits, self.lock, self.pretrain.lock_fraction, cycles, self.repeats)
+        return run_passes(self.visits, self.lock, self.pretrain.lock_fraction, cycles, self.repeats, self.tune)
 
     def stages(self, cycles: int) -> tuple[Stage, ...]:
         """The jobs that train the run's first `cycles` cycles."""
         return stages(self.passes(cycles), self.pretrain.stage, self.stage_cycles)
+
+    def begins_with(self, results: Path) -> Path | None:
+        """The weights file that the run starts from, if it does."""
+        match self.start:
+            case None:
+                return None
+            case StartRun(run=run):
+                return paths.weights(results, run)
+            case Start(file=file):
+                return Path(file)
 
     def snaps(self, one: Pass) -> bool:
         """Whether the teacher is copied after a pass: the last of its cell, in every `snapshots.every`-th cycle."""

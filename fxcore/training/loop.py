@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -86,16 +87,18 @@ class Trainer:
         self.passes = self.updates = self.within = 0
         self.seen = {name: {str(task): 0 for task in tasks} for name, tasks in slice_.visits}
 
-    def begin(self) -> None:
-        """Start from the weights that the run's parameters name, if they do; the teacher with the student.
+    def begin(self, file: Path | None) -> str | None:
+        """Start from the weights in `file`, if the run's parameters name any; the teacher with the student. Their checksum.
 
         Raises:
             InputError: they are missing, or do not fit.
         """
-        if self.slice.start is not None:
-            log.info("%s", start(self.student, self.slice.start))
-            if self.teacher is not None:
-                self.teacher.model.load_state_dict(self.student.state_dict())
+        if self.slice.start is None or file is None:
+            return None
+        digest = start(self.student, self.slice.start, file)
+        if self.teacher is not None:
+            self.teacher.model.load_state_dict(self.student.state_dict())
+        return digest
 
     def restore(self, state: TrainState, within: int = 0) -> None:
         """Continue from a state of this run, after `within` updates of the pass that is under way.

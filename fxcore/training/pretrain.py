@@ -83,8 +83,11 @@ def pretrain(
     gpus: int,
     folder: Path,
     work: Path,
+    start: Path | None = None,
 ) -> None:
     """Train the stage called `name` of a run whose stages leave their files in `folder`, and their autosaves in `work`.
+
+    The first begins with the weights in `start`, where the run's parameters say that it starts from some.
 
     Where a launcher started several processes, each calls this; they have their GPUs from it, and the first writes all files.
 
@@ -104,11 +107,7 @@ def pretrain(
         if group.first:
             held.enter_context(_alone(slice_.run, work))
         trainer = Trainer(slice_, stores, horizon, device, machine.workers, group)
-        began = None
-        if earlier:
-            began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage)
-        else:
-            trainer.begin()
+        began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage) if earlier else trainer.begin(start)
         snapshots = Snapshots(slice_)
         autosave = Autosave(work / f"{name}.safetensors", machine.autosave, began)
         rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots, autosave)

@@ -1,5 +1,7 @@
 """Starting from weights that exist: heads that were there say what they said, new ones are drawn."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -39,11 +41,13 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize("decoder", ["own", "shared"])
-def test_at_the_moment_of_joining_every_other_head_gives_the_same_output(tmp_path, decoder):
+def test_at_the_moment_of_joining_every_other_head_gives_the_same_output(tmp_path, caplog, decoder):
     localization = MODEL["localization"] | {"decoder": decoder}
     before, after = _network(HEADS, 1, localization=localization), _network(JOINED, 2, localization=localization)
     digest = write(tmp_path / "w.safetensors", before.state_dict(), {})
-    said = start(after, Start(file=str(tmp_path / "w.safetensors"), sha256=digest))
+    file = tmp_path / "w.safetensors"
+    with caplog.at_level("INFO", "fxcore"):
+        assert start(after, Start(file=str(file), sha256=digest), file) == digest
     images = torch.randn(2, 1, 64, 64)
     with torch.no_grad():
         expected = {(name, task): one.logits for name, task, one in before.everything(images, list(HEADS))}
@@ -54,13 +58,15 @@ def test_at_the_moment_of_joining_every_other_head_gives_the_same_output(tmp_pat
     new = {name: value for name, value in after.state_dict().items() if name not in before.state_dict()}
     assert all(torch.equal(value, fresh[name]) for name, value in new.items())
     own = "decoders.c, " if decoder == "own" else ""
-    assert said.endswith(f"drawn: classification_heads.c, {own}localization_heads.c, segmentation_heads.c")
+    assert caplog.messages[-1].endswith(f"drawn: classification_heads.c, {own}localization_heads.c, segmentation_heads.c")
 
 
-def test_heads_that_the_run_does_not_have_are_left(finished):
+def test_heads_that_the_run_does_not_have_are_left(finished, caplog):
     how, network = finished
     alone = _network({"a": {Task.CLASSIFICATION: 2}}, 3)
-    assert "drawn: nothing" in start(alone, how)
+    with caplog.at_level("INFO", "fxcore"):
+        start(alone, how, Path(how.file))
+    assert "drawn: nothing" in caplog.messages[-1]
     images = torch.randn(2, 1, 64, 64)
     with torch.no_grad():
         assert torch.equal(alone.classify(images, "a").logits, network.classify(images, "a").logits)
@@ -71,14 +77,14 @@ def test_another_content_under_the_name_is_refused(finished):
     with pytest.raises(
         InputError, match=rf"have the SHA-256 {how.sha256}; the run starts from {'0' * 64}; name the right"
     ):
-        start(_network(HEADS, 1), how.model_copy(update={"sha256": "0" * 64}))
+        start(_network(HEADS, 1), how.model_copy(update={"sha256": "0" * 64}), Path(how.file))
 
 
 def test_another_width_is_said_with_the_tensor(finished):
     how, _ = finished
     other = HEADS | {"a": {Task.CLASSIFICATION: 7}}
     with pytest.raises(InputError, match=r"classification_heads\.a\.\w+ has shape \(2.*\); the run's network has \(7"):
-        start(_network(other, 1), how)
+        start(_network(other, 1), how, Path(how.file))
 
 
 def test_student_and_teacher_start_from_it_and_training_goes_on(stores, tiny, tmp_path):
@@ -90,11 +96,11 @@ def test_student_and_teacher_start_from_it_and_training_goes_on(stores, tiny, tm
     block = {"file": str(tmp_path / "w.safetensors"), "sha256": digest}
     slice_ = train_slice(tiny(runs__foundation_x__train__start=block, seed=9), "foundation_x")
     trainer = Trainer(slice_, stores, 40, torch.device("cpu"))
-    trainer.begin()
+    assert trainer.begin(tmp_path / "w.safetensors") == digest
     for name, value in trained.student.state_dict().items():
         assert torch.equal(trainer.student.state_dict()[name], value), name
         assert torch.equal(trainer.teacher.model.state_dict()[name], value), name
-    pretrain(slice_, "cycle_1", stores, Machine(), 0, tmp_path / "run", tmp_path / "work")
+    pretrain(slice_, "cycle_1", stores, Machine(), 0, tmp_path / "run", tmp_path / "work", tmp_path / "w.safetensors")
     (tmp_path / "w.safetensors").unlink()  # later stages do not need it
     pretrain(slice_, "cycle_2", stores, Machine(), 0, tmp_path / "run", tmp_path / "work")
 

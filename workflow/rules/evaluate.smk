@@ -19,6 +19,26 @@ rule evaluate:
         "python -m fxcore evaluate {wildcards.run} --results {params.results:q} --params {params.slice:q} --log {log:q}"
 
 
+rule evaluate_few_shot:
+    """Test metrics of all trainings on few images, from their saved predictions."""
+    input:
+        predictions=plan.few_shot_of_runs,
+        src=sources.closure("fxcore.evaluation.evaluate_few_shot"),
+    output:
+        f"{RESULTS}/metrics/few_shot.json",
+    log:
+        f"{RESULTS}/logs/evaluate_few_shot/evaluate_few_shot.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_few_shot/evaluate_few_shot.tsv"
+    params:
+        results=plan.root,
+        slice=plan.few_shot_metrics_slice,
+    message:
+        "few images: metrics of the test set"
+    shell:
+        "python -m fxcore evaluate-few-shot --results {params.results:q} --params {params.slice:q} --log {log:q}"
+
+
 rule summary:
     """The headline numbers of all runs, for `dvc metrics` and `dvc plots`."""
     input:
@@ -34,7 +54,7 @@ rule summary:
         f"{RESULTS}/benchmarks/summary/summary.tsv"
     params:
         results=plan.root,
-        runs=list(plan.params.runs),
+        runs=list(plan.params.trained),
     message:
         "all runs: headline metrics"
     shell:

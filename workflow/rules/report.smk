@@ -19,7 +19,7 @@ rule table:
     params:
         results=plan.root,
         slice=plan.table_slice,
-        runs=list(plan.params.runs),
+        runs=list(plan.params.trained),
     message:
         "{wildcards.table}"
     shell:
@@ -46,7 +46,7 @@ rule figure:
     params:
         results=plan.root,
         slice=plan.figure_slice,
-        runs=list(plan.params.runs),
+        runs=list(plan.params.trained),
         data=plan.data,
     message:
         "{wildcards.figure}"
@@ -77,25 +77,3 @@ rule index:
         "all tables and figures on one page"
     shell:
         "python -m fxcore index --tables {params.tables} --results {params.results:q} --log {log:q}"
-
-
-rule release:
-    """A run's weights as one file, with a card that says what they are."""
-    input:
-        kept=f"{RESULTS}/kept/{{run}}/manifest.json",
-        choice=f"{RESULTS}/predictions/{{run}}.json",
-        src=sources.closure("fxcore.evaluation.release"),
-    output:
-        weights=f"{RESULTS}/weights/{{run}}.safetensors",
-        card=f"{RESULTS}/weights/{{run}}.md",
-    log:
-        f"{RESULTS}/logs/release/{{run}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/release/{{run}}.tsv"
-    params:
-        results=plan.root,
-        slice=plan.release_slice,
-    message:
-        "{wildcards.run}: weights with their card"
-    shell:
-        "python -m fxcore release {wildcards.run} --results {params.results:q} --params {params.slice:q} --log {log:q}"

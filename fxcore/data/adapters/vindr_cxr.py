@@ -98,7 +98,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 image=image,
                 file=path,
                 patient=None,
-                group=f"{key}:{image}",
+                group=f"vindr_cxr:{image}",
                 split=split,
                 labels=readers[""][1] if "" in readers else None,
                 boxes=clipped(drawn[image][1], path, problems) if image in drawn else None,
