@@ -40,7 +40,8 @@ def table(tiny, handmade):
             "train": {"visits": {"siim_acr": ["classification"]}, **LENGTH},
         },
     }
-    params = tiny(datasets={"siim_acr": PHANTOM, "rsna_pneumonia": PHANTOM}, runs=runs, report={})
+    others = {"finetune": {}, "few_shot": {}, "release": ["joint"]}
+    params = tiny(datasets={"siim_acr": PHANTOM, "rsna_pneumonia": PHANTOM}, runs=runs, report={}, **others)
     full = {
         "siim_acr": {"classification": _cell("auc", 0.8), "segmentation": _cell("dice", 0.5)},
         "rsna_pneumonia": {"classification": _cell("auc", 0.7)},

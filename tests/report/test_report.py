@@ -90,7 +90,8 @@ def _table3(tiny, handmade):
         "joint": {"title": "Joint", "role": "joint", "train": {"visits": visits, **length}},
         "alone": {"title": "Alone", "role": "baseline", "train": alone},
     }
-    params = tiny(datasets={"siim_acr": phantom, "tbx11k": phantom}, runs=runs, report={})
+    others = {"finetune": {}, "few_shot": {}, "release": ["joint"]}
+    params = tiny(datasets={"siim_acr": phantom, "tbx11k": phantom}, runs=runs, report={}, **others)
     return table3_pretraining(handmade(params, metrics={"joint": JOINT, "alone": ALONE}, seen=SEEN))
 
 
