@@ -83,7 +83,7 @@ def _records(results: Results, name: str, run: Run) -> Iterator[Record]:
                 "branch": branch,
                 **percent("value", cell[branch][metric]),
                 "against": run.of,
-                **percent("difference", cell.get("difference", {})),
+                **percent("difference", cell.get("differences", {}).get(run.of, {})),
                 "images_seen": seen[dataset][task],
             }
 

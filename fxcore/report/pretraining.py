@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fxcore.evaluation.headline import headline, printed
@@ -57,7 +57,7 @@ def _record(results: Results, key: str, task: Task) -> Record:
         **_of_branch("teacher", joint, "teacher", metric),
         **_of_branch("student", joint, "student", metric),
         **_of_branch("choice", joint, "choice", metric),
-        **percent("difference", joint.get("difference", {})),
+        **percent("difference", joint.get("differences", {}).get(baseline, {})),
         **percent("gain", joint["gain"]),
         "published_baseline": published and published.baseline,
         "published_foundation_x": published and published.foundation_x,
@@ -73,9 +73,12 @@ def _of_branch(column: str, cell: Mapping[str, Any], branch: str, metric: str) -
     return percent(column, cell.get(cell.get("choice", "") if branch == "choice" else branch, {}).get(metric, {}))
 
 
-def _undefined(classes: Sequence[str]) -> str:
-    """Why classes are missing from a mean."""
-    return f"no positives, or no negatives, in test: {', '.join(classes)}" if classes else ""
+def _undefined(reasons: Mapping[str, str]) -> str:
+    """Which classes are missing from a mean, and why; `reasons` by class."""
+    of_reason: dict[str, list[str]] = {}
+    for label, reason in reasons.items():
+        of_reason.setdefault(reason, []).append(label)
+    return "; ".join(f"{reason} in test: {', '.join(labels)}" for reason, labels in of_reason.items())
 
 
 def _row(one: Record) -> tuple[str, ...]:

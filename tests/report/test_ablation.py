@@ -18,7 +18,7 @@ def _metric(value):
 def _cell(metric, value, branch="teacher", difference=None):
     cell = {"metric": metric, "choice": branch, branch: {metric: _metric(value)}}
     if difference:
-        cell["difference"] = {"run": "full", **dict(zip(("value", "low", "high"), difference, strict=True))}
+        cell["differences"] = {"full": dict(zip(("value", "low", "high"), difference, strict=True))}
     return cell
 
 
@@ -40,7 +40,8 @@ def table(tiny, handmade):
             "train": {"visits": {"siim_acr": ["classification"]}, **LENGTH},
         },
     }
-    params = tiny(datasets={"siim_acr": PHANTOM, "rsna_pneumonia": PHANTOM}, runs=runs, report={})
+    others = {"finetune": {}, "few_shot": {}, "release": ["joint"]}
+    params = tiny(datasets={"siim_acr": PHANTOM, "rsna_pneumonia": PHANTOM}, runs=runs, report={}, **others)
     full = {
         "siim_acr": {"classification": _cell("auc", 0.8), "segmentation": _cell("dice", 0.5)},
         "rsna_pneumonia": {"classification": _cell("auc", 0.7)},
