@@ -15,6 +15,7 @@ from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.files import sha256
 from fxcore.params.registry import registry
+from fxcore.passes import Split
 from fxcore.report.panels import KINDS
 from fxcore.report.results import Results, read_json
 from fxcore.training.keep import MANIFEST, Kept
@@ -227,7 +228,7 @@ def _of_run(run: Facts) -> Iterator[tuple[str, str]]:
 def _of_data(data: Facts) -> Iterator[tuple[str, str]]:
     def counts(of_split: Mapping[str, int]) -> str:
         """Images of each split."""
-        return ", ".join(f"{number:,} {split}" for split, number in of_split.items())
+        return ", ".join(f"{of_split[split]:,} {split}" for split in Split)
 
     yield "manifest", f"{data['file']}  sha256 {data['sha256']}"
     yield "images", f"{counts(data['images'])}; annotated for the task: {counts(data['annotated'])}"
