@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from selenium.common.exceptions import ElementClickInterceptedException as Covered
+from selenium.common.exceptions import NoSuchElementException as NotYet
+from selenium.common.exceptions import StaleElementReferenceException as Replaced
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -25,6 +28,7 @@ OPTIONS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--host-resolver-rules=MAP * ~NOTFOUND",  # whatever a page asks for is seen in the log, and goes nowhere
 )
+STILL = "document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important }</style>')"
 SECONDS = 20
 """To wait for what a click brings."""
 
@@ -39,12 +43,14 @@ class Reader:
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
         self.browser = Chrome(options=options, service=Service(DRIVER))
-        self.wait = WebDriverWait(self.browser, SECONDS)
+        self.wait = WebDriverWait(self.browser, SECONDS, ignored_exceptions=[NotYet, Covered, Replaced])
 
     def open(self, page: Path) -> None:
         self.browser.get("about:blank")
         self.asked_for()  # the browser's own first page
         self.browser.get(page.as_uri())
+        # The menu slides from one width to another, and a click would miss what moves.
+        self.browser.execute_script(STILL)
 
     def asked_for(self) -> list[str]:
         """Addresses requested since the last call."""
@@ -54,12 +60,15 @@ class Reader:
         return [one["request"]["url"] if "request" in one else one["url"] for one in found]
 
     def click(self, text: str) -> None:
-        self.wait.until(lambda browser: browser.find_element(By.LINK_TEXT, text)).click()
+        self._click(By.LINK_TEXT, text)
+
+    def _click(self, by: str, where: str) -> None:
+        self.wait.until(lambda browser: browser.find_element(by, where).click() is None)
 
     def click_beside(self, name: str, icon: str) -> None:
         """The symbol in the row of a table or figure: an eye shows it, an i tells about it."""
         row = f"//tr[td[1][normalize-space()='{name}']]//a[@iconname='{icon}']"
-        self.wait.until(lambda browser: browser.find_element(By.XPATH, row)).click()
+        self._click(By.XPATH, row)
 
     def look_inside(self, source: str) -> None:
         """Into the page within the page that comes from `source`."""
