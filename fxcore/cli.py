@@ -141,7 +141,7 @@ def _add_check(commands: _Commands) -> None:
 
 def _add_explain(commands: _Commands) -> None:
     made = commands.add(run.explain)
-    made.add_argument("of", metavar="table", help="name of the table or figure: table3_pretraining, …")
+    made.add_argument("table", help="name of the table or figure: table3_pretraining, …")
     made.add_argument("dataset", help=_DATASET)
     made.add_argument("task", help="classification, localization or segmentation")
     made.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)

@@ -245,7 +245,7 @@ def explain(arguments: Arguments) -> None:
 
     params = experiment.load(Path(arguments.params))
     results = Results(arguments.results or Path(params.results_root), make.table_slice(params))
-    facts = explaining.explain(results, arguments.of, arguments.dataset, arguments.task, TABLES, FIGURES)
+    facts = explaining.explain(results, arguments.table, arguments.dataset, arguments.task, TABLES, FIGURES)
     as_json = json.dumps(facts, indent=1, ensure_ascii=False)
     sys.stdout.write(f"{as_json}\n" if arguments.json else explaining.describe(facts))
 
