@@ -79,6 +79,10 @@ PARAMS = "params.yaml"
 _PARAMS_HELP = "parameter file (default: %(default)s)"
 _PATIENCE = 5.0
 """Seconds."""
+_STRICT = (
+    "fail, and write nothing, if a number that the parameters ask for could not be had, say since the test set has no"
+    " positives; cells that are empty by design (no baseline run, no teacher) are none of these"
+)
 _RUN, _DATASET = "name of the run", "key of the dataset"
 
 
@@ -104,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
         "--pipeline", default="dvc.yaml", metavar="FILE", help="DVC file to renew (default: %(default)s)"
     )
     _add_check(commands)
+    _add_explain(commands)
     _add_versioning(commands)
     _add_weights(commands)
     _add_predict(commands)
@@ -122,7 +127,9 @@ def parser() -> argparse.ArgumentParser:
     commands.sliced(run.evaluate_few_shot)
     commands.job(run.release, "run", _RUN)
     commands.whole(run.summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
-    commands.job(run.table, "table", "name of the table", TABLES)
+    commands.job(run.table, "table", "name of the table", TABLES).add_argument(
+        "--strict", action="store_true", help=_STRICT
+    )
     commands.job(run.figure, "figure", "name of the figure", FIGURES)
     commands.whole(run.index).add_argument(
         "--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help="tables to show (default: all)"
@@ -137,6 +144,18 @@ def _add_check(commands: _Commands) -> None:
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--keep-going", action="store_true", help="collect everything that is wrong, not only the first")
     made.add_argument("--pictures", action="store_true", help="decode every picture, which may take hours")
+
+
+def _add_explain(commands: _Commands) -> None:
+    made = commands.add(run.explain)
+    made.add_argument("table", help="name of the table or figure: table3_pretraining, …")
+    made.add_argument("dataset", help=_DATASET)
+    made.add_argument("task", help="classification, localization or segmentation")
+    made.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)
+    made.add_argument(
+        "--results", type=Path, metavar="FOLDER", help="results root (default: that of the parameter file)"
+    )
+    made.add_argument("--json", action="store_true", help="print JSON, with everything in full")
 
 
 def _add_weights(commands: _Commands) -> None:
