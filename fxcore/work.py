@@ -52,7 +52,8 @@ class Sizes:
 
     def _before(self, key: str) -> tuple[Mapping[Split, int], bool] | None:
         """Images by split before the store is made, and whether they are only expected: of a phantom they are given."""
-        dataset, known = self.params.datasets[key], registry().get(key)
+        dataset = self.params.datasets[key]
+        known = registry().get(key) or registry().get(dataset.adapter)  # several may be read from one release
         if dataset.phantom:
             return dataset.phantom, False
         return (known.images(dataset.holdout), True) if known else None

@@ -50,7 +50,8 @@ def test_plan_counts_passes_stages_updates_and_images(tmp_path, capsys):
     # a cycle: 3 updates; 1 and 3; 1 and 3, of 12 images in batches of 4 (as many masks as images are expected before the store is made)
     assert rows[1] == ["foundation_x", "joint", "2", "5", "2", "1", "22", "88"]
     assert rows[2] == ["example_a_localization", "baseline", "1", "1", "1", "1", "3", "12"]
-    assert rows[3] == ["all", "25", "100"]
+    assert rows[3] == ["transfer", "finetune", "1", "1", "1", "1", "3", "12"]
+    assert rows[4] == ["all", "28", "112"]
 
 
 def test_plan_lists_every_pass_of_a_run(capsys):
@@ -81,8 +82,10 @@ def test_sizes_that_only_the_registry_knows_are_marked(tmp_path):
     lines = outline.describe(paper, Sizes(paper)).splitlines()
     # of 464 images (of 662 without a fifth and a tenth) 19 whole batches of 24, 150 times
     assert next(line for line in lines if line.startswith("shenzhen")).split()[-2:] == ["~2,850", "~68,400"]
-    assert lines[1 + len(paper.runs)].split()[0] == "all"
-    assert lines[3 + len(paper.runs)].startswith(
+    # JSRT's 247 without a fifth and a tenth, under another key than the release's: 7 whole batches of 173, 100 times
+    assert next(line for line in lines if line.startswith("jsrt_lung_random")).split()[-2:] == ["~700", "~16,800"]
+    assert lines[1 + len(paper.trained)].split()[0] == "all"
+    assert lines[3 + len(paper.trained)].startswith(
         "~ is expected of datasets of the size that fxcore/data/registry.yaml gives"
     )
 
@@ -94,7 +97,7 @@ def test_plan_says_what_an_experiment_costs(tmp_path, capsys):
     head, *rows, total, _, training, disk, hours = capsys.readouterr().out.splitlines()
     assert head.split()[-6:] == ["training", "hours", "(estimate)", "states", "snapshots", "disk"]
     # a teacher after the classification and the released segmentation of both cycles
-    assert [row.split()[-4:-2] for row in (*rows, total)] == [["2", "4"], ["1", "0"], ["3", "4"]]
+    assert [row.split()[-4:-2] for row in (*rows, total)] == [["2", "4"], ["1", "0"], ["1", "0"], ["4", "4"]]
     *_, operations, unit, spent, _, _, kept, kept_unit = total.split()
     assert unit == "GFLOP"
     assert float(spent) == pytest.approx(float(operations) * 1e9 / 1e6 / 3600, rel=0.01)
