@@ -79,6 +79,10 @@ PARAMS = "params.yaml"
 _PARAMS_HELP = "parameter file (default: %(default)s)"
 _PATIENCE = 5.0
 """Seconds."""
+_STRICT = (
+    "fail, and write nothing, if a number that the parameters ask for could not be had, say since the test set has no"
+    " positives; cells that are empty by design (no baseline run, no teacher) are none of these"
+)
 _RUN, _DATASET = "name of the run", "key of the dataset"
 
 
@@ -122,7 +126,9 @@ def parser() -> argparse.ArgumentParser:
     commands.sliced(run.evaluate_few_shot)
     commands.job(run.release, "run", _RUN)
     commands.whole(run.summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
-    commands.job(run.table, "table", "name of the table", TABLES)
+    commands.job(run.table, "table", "name of the table", TABLES).add_argument(
+        "--strict", action="store_true", help=_STRICT
+    )
     commands.job(run.figure, "figure", "name of the figure", FIGURES)
     commands.whole(run.index).add_argument(
         "--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help="tables to show (default: all)"

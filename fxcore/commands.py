@@ -248,7 +248,9 @@ def table(arguments: Arguments) -> None:
 
     slice_ = _slice(arguments, TableSlice, make.table_slice)
     made = TABLES[arguments.table](Results(arguments.results, slice_))
-    render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in ("csv", "md", "tex")))
+    if arguments.strict:
+        render.complete(made)
+    render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in paths.TABLE_KINDS))
 
 
 def figure(arguments: Arguments) -> None:
@@ -258,7 +260,7 @@ def figure(arguments: Arguments) -> None:
 
     slice_ = _slice(arguments, FigureSlice, make.figure_slice)
     made = FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
-    write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in ("png", "pdf")))
+    write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in paths.FIGURE_KINDS))
 
 
 def index(arguments: Arguments) -> None:

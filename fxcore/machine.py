@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from fxcore import yamlfile
+from fxcore.complaint import complaint
 from fxcore.errors import InputError
-from fxcore.explain import explain
 from fxcore.params.blocks import Block, Count, Positive
 
 LOCAL = Path("local.yaml")
@@ -57,7 +57,7 @@ def load(path: Path = LOCAL) -> Machine:
     try:
         machine = Machine.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, Machine)}") from error
+        raise InputError(f"{path}: {complaint(error, Machine)}") from error
     if machine.workers >= machine.threads and machine.workers:
         raise InputError(
             f"{path}: workers is {machine.workers}; leave the job at least one of its {machine.threads} threads"

@@ -20,6 +20,10 @@ STORE_FILES = (
 )
 """Of every store; the manifest is written last."""
 
+TABLE_KINDS = ("csv", "md", "tex", "html")
+FIGURE_KINDS = ("png", "pdf", "md")
+"""Files of every table and figure."""
+
 
 def store(results: Path, key: str, size: int | str) -> Path:
     """Folder of a dataset's store."""
@@ -132,12 +136,12 @@ def few_shot_metrics(results: Path) -> Path:
 
 
 def table(results: Path, name: str, kind: str) -> Path:
-    """A table as csv, md or tex."""
+    """A table as csv, md, tex or html."""
     return results / "tables" / f"{name}.{kind}"
 
 
 def figure(results: Path, name: str, kind: str) -> Path:
-    """A figure as png or pdf."""
+    """A figure as png or pdf, or its caption as md."""
     return results / "figures" / f"{name}.{kind}"
 
 

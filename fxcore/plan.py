@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ PHASES = ("data", "visits", "train", "score", "release", "few_shot", "evaluate",
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
 TABLES = ("table1_datasets", "table2_schedule", "table3_pretraining", "ablation")
 FIGURES = ("figure2_cross_task", "panels_classification", "panels_localization", "panels_segmentation")
+SETTINGS = ("params", "phase", "strict")
+"""What Snakemake's `--config` takes."""
 Wildcards = Any
 
 
@@ -50,17 +52,21 @@ class Plan:
 
     params: Params
     machine: Machine
+    strict: str = ""
+    """`--strict` where a table must have every number that the parameters ask for; the option of the command `table`."""
 
     @classmethod
-    def of(cls, config: Mapping[str, str]) -> tuple[Plan, list[str]]:
-        """The plan and the targets that Snakemake's `--config params=FILE phase=PHASE` asks for.
+    def of(cls, config: Mapping[str, Any]) -> tuple[Plan, list[str]]:
+        """The plan and the targets that Snakemake's `--config params=FILE phase=PHASE strict=true` asks for.
 
         Raises:
             InputError: one line naming what is wrong and what to do.
         """
-        if unknown := [key for key in config if key not in ("params", "phase")]:
-            raise InputError(f"--config {unknown[0]}=…: no such setting; known: params, phase")
-        plan = cls.load(config.get("params", "params.yaml"))
+        if unknown := [key for key in config if key not in SETTINGS]:
+            raise InputError(f"--config {unknown[0]}=…: no such setting; known: {', '.join(SETTINGS)}")
+        if not isinstance(strict := config.get("strict", False), bool):
+            raise InputError(f"--config strict={strict}: give true or false")
+        plan = replace(cls.load(config.get("params", "params.yaml")), strict="--strict" if strict else "")
         return plan, plan.targets(config.get("phase"))
 
     @classmethod
@@ -123,8 +129,8 @@ class Plan:
         metrics = [paths.summary(self.results), *(paths.metrics(self.results, run) for run in runs)]
         metrics += [paths.few_shot_metrics(self.results)] if few else []
         weights = [paths.weights(self.results, run) for run in self.params.release]
-        report = [paths.table(self.results, name, kind) for name in self.tables for kind in ("csv", "md", "tex")]
-        report += [paths.figure(self.results, name, kind) for name in FIGURES for kind in ("png", "pdf")]
+        report = [paths.table(self.results, name, kind) for name in self.tables for kind in paths.TABLE_KINDS]
+        report += [paths.figure(self.results, name, kind) for name in FIGURES for kind in paths.FIGURE_KINDS]
         report += [paths.index(self.results)]
         stores = list(map(Path, self._manifests()))
         found: dict[str | None, list[Path]] = {
@@ -253,14 +259,8 @@ class Plan:
     def index_inputs(self, _: Wildcards) -> list[str]:
         """For `index`: the tables and figures it shows."""
         tables = [paths.table(self.results, name, "md") for name in self.tables]
-        return list(map(str, [*tables, *(paths.figure(self.results, name, "png") for name in FIGURES)]))
-
-    def data(self, _: Wildcards) -> str:
-        """What the pictures are, for the captions of the report."""
-        phantoms = [key for key, dataset in self.params.datasets.items() if dataset.source == "phantom"]
-        if not phantoms:
-            return "Real radiographs."
-        return f"Phantom data (synthetic pictures, not radiographs): {', '.join(phantoms)}."
+        figures = [paths.figure(self.results, name, kind) for name in FIGURES for kind in ("png", "md")]
+        return list(map(str, [*tables, *figures]))
 
     # Slices
 

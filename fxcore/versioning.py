@@ -43,12 +43,13 @@ def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
     _run("snakemake", "--cores", "all", "--touch", "--quiet", "all", *config, "--", *targets)
 
 
-def record(file: str, targets: Iterable[str]) -> str:
+def record(file: str, targets: Iterable[str], strict: bool = False) -> str:
     """Record a complete run with `dvc commit` and say so in one line.
 
     Args:
         file: the parameter file that was used.
         targets: what Snakemake was asked for; nothing or `all` is everything.
+        strict: whether tables were made with `--strict`, which is a parameter of their jobs.
 
     Raises:
         InputError: one line why nothing was recorded: other parameters, a part of the targets, work left, or no DVC here.
@@ -60,7 +61,8 @@ def record(file: str, targets: Iterable[str]) -> str:
         raise InputError(f"nothing recorded: results_root is {root}, and DVC knows {ROOT} only")
     if not Path(".dvc").is_dir():
         raise InputError("nothing recorded: this folder is no DVC repository; make it one with: dvc init")
-    planned = _run("snakemake", "--cores", "all", "--dry-run", "--quiet", "all", "--", "all")
+    config = ["--config", "strict=true"] if strict else []
+    planned = _run("snakemake", "--cores", "all", "--dry-run", "--quiet", "all", *config, "--", "all")
     if "Nothing to be done" not in planned:
         raise InputError("nothing recorded: some work is left; finish it with: snakemake --cores all")
     # A relink would give outputs new times, and Snakemake would take them for changed.
@@ -72,7 +74,7 @@ def finished(plan: Plan, file: str, targets: Iterable[str]) -> str:
     """After Snakemake made everything: write `report.html` and record with DVC, or say in one line each why not."""
     asked = list(targets)
     said = []
-    for step in (partial(write_report, plan, file, asked), partial(record, file, asked)):
+    for step in (partial(write_report, plan, file, asked), partial(record, file, asked, bool(plan.strict))):
         try:
             said.append(step())
         except InputError as error:

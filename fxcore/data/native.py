@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from fxcore import paths
+from fxcore.complaint import nearest
 from fxcore.data.records import CODES, Box, Code, Record
 from fxcore.errors import InputError
-from fxcore.explain import nearest
 from fxcore.files import sha256
 from fxcore.machine import Machine
 from fxcore.params.datasets import Dataset, View

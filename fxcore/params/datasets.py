@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fxcore.explain import nearest
+from fxcore.complaint import nearest
 from fxcore.params.blocks import Block, Classes, Count, Probability, Sorted
 from fxcore.passes import Split, Task
 

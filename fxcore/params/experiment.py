@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fxcore import yamlfile
+from fxcore.complaint import complaint, nearest
 from fxcore.errors import InputError
-from fxcore.explain import explain, nearest
 from fxcore.params.blocks import Block, Name, merged
 from fxcore.params.datasets import Dataset
 from fxcore.params.model import Model
@@ -144,11 +144,11 @@ class Params(Block):
         try:
             how = self.pretraining(key)
         except ValidationError as error:
-            raise ValueError(f"{place}.override.pretrain.{explain(error, Pretrain)}") from error
+            raise ValueError(f"{place}.override.pretrain.{complaint(error, Pretrain)}") from error
         try:
             return how, self.network(key)
         except ValidationError as error:
-            raise ValueError(f"{place}.override.model.{explain(error, Model)}") from error
+            raise ValueError(f"{place}.override.model.{complaint(error, Model)}") from error
 
     def _check_starts(self) -> None:
         if unknown := [key for key in self.release if key not in self.runs]:
@@ -250,4 +250,4 @@ def load(path: Path) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, Params)}") from error
+        raise InputError(f"{path}: {complaint(error, Params)}") from error

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fxcore import yamlfile
+from fxcore.complaint import nearest
 from fxcore.errors import InputError
-from fxcore.explain import nearest
 from fxcore.params.blocks import Block, Classes, Count, merged
 from fxcore.params.datasets import Dataset, Holdout, Labels
 from fxcore.passes import Split, Task

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from fxcore.complaint import nearest
 from fxcore.data import images, rle, transforms
 from fxcore.data.radiograph import radiographs, read
 from fxcore.errors import InputError
-from fxcore.explain import nearest
 from fxcore.files import sha256, write_json
 from fxcore.models import artifact
 from fxcore.models.artifact import Weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -11,6 +12,7 @@ from fxcore.evaluation.headline import headline, printed
 from fxcore.evaluation.statistics import standing
 from fxcore.params.runs import Run, Training
 from fxcore.passes import Task
+from fxcore.report.gaps import Gap, metric_gap, missing, noted, paired_gap
 from fxcore.report.render import Table
 from fxcore.report.results import Results, percent
 
@@ -30,18 +32,27 @@ def ablation(results: Results) -> Table:
     runs = {name: run for name, run in results.slice.runs.items() if run.role == "ablation"}
     if not runs:
         raise InputError("runs: none with role: ablation; the table has nothing to show")
-    records = [record for name, run in runs.items() for record in _records(results, name, run)]
+    cells = {name: list(_cells(results, name, run)) for name, run in runs.items()}
+    records = [cell.record for of_run in cells.values() for cell in of_run]
     metrics = [printed(headline(task, results.slice.evaluate.iou)) for task in Task]
-    header = ["run", "changed", *(text for metric in metrics for text in (metric, f"Δ {metric}")), "images seen"]
-    rows = [_row(results, run, [one for one in records if one["key"] == name]) for name, run in runs.items()]
-    data = results.kind(dict.fromkeys(key for run in runs.values() for key in run.train.visits))
+    header = [
+        "run",
+        "changed",
+        *(text for metric in metrics for text in (metric, f"Δ {metric}")),
+        "images seen",
+        "note",
+    ]
+    rows = [_row(results, run, cells[name]) for name, run in runs.items()]
+    lacking = [line for of_run in cells.values() for cell in of_run for line in cell.missing()]
+    keys = dict.fromkeys(key for run in runs.values() for key in run.train.visits)
     caption = (
-        f"{data} Test split, percent, means over the datasets of the run that have the task; the teacher, without one the"
+        f"{results.kind(keys)} Test split, percent, means over the datasets of the run that have the task; the teacher, without one the"
         " student, of the cycle that validation chose; one seed. Δ is the mean difference from the run that is changed, paired"
         f" by image; in brackets, for how many of the datasets its {100 * results.slice.evaluate.confidence:.0f} % interval lies"
         " above zero (+) or below (−). The CSV has every dataset with its intervals."
+        f" {results.split(keys)}"
     )
-    return Table("Ablation", caption, records, header, rows)
+    return Table("Ablation", caption, records, header, rows, lacking)
 
 
 def changes(run: Training, reference: Training) -> Iterator[str]:
@@ -68,32 +79,62 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _records(results: Results, name: str, run: Run) -> Iterator[Record]:
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A row of the CSV, one dataset and task of one run, and why it lacks numbers."""
+
+    record: Record
+    gaps: tuple[Gap, ...]
+
+    def missing(self) -> list[str]:
+        """Numbers that could not be had."""
+        one = self.record
+        return missing(f"{one['run']}, {one['key']} {one['task']}", self.gaps)
+
+
+def _cells(results: Results, name: str, run: Run) -> Iterator[Cell]:
     found, seen = results.metrics(name), results.seen(name)
     for dataset, tasks in run.order:
         for task in tasks:
             cell, metric = found[dataset][task], headline(task, results.slice.evaluate.iou)
-            branch = standing(cell)
-            yield {
-                "key": name,
-                "run": run.title,
+            branch, shown = standing(cell), printed(metric)
+            alone = "no run that it changes" if run.of is None else f"{run.of} has no such dataset and task"
+            gaps = (
+                *metric_gap(shown, cell, branch, metric),
+                *paired_gap(f"Δ {shown}", cell, "difference", alone),
+            )
+            record = {
+                "run": name,
+                "title": run.title,
                 "dataset": results.slice.titles[dataset],
+                "key": dataset,
                 "task": str(task),
                 "metric": metric,
                 "branch": branch,
                 **percent("value", cell[branch][metric]),
-                "against": run.of,
+                "against_run": run.of,
                 **percent("difference", cell.get("difference", {})),
                 "images_seen": seen[dataset][task],
+                "note": noted(gaps),
             }
+            yield Cell(record, gaps)
 
 
-def _row(results: Results, run: Run, records: Sequence[Record]) -> tuple[str, ...]:
+def _row(results: Results, run: Run, cells: Sequence[Cell]) -> tuple[str, ...]:
     reference = results.slice.runs[run.of].train if run.of else None
     changed = "; ".join(changes(run.train, reference)) if reference else ""
-    of_tasks = [[one for one in records if one["task"] == task] for task in Task]
-    numbers = (text for cells in of_tasks for text in (_mean(cells), _moved(cells)))
-    return (run.title, changed, *numbers, f"{sum(one['images_seen'] for one in records):,}")
+    records = [cell.record for cell in cells]
+    of_tasks = {task: [one for one in records if one["task"] == task] for task in Task}
+    numbers = (text for of_task in of_tasks.values() for text in (_mean(of_task), _moved(of_task)))
+    untrained = [printed(headline(task, results.slice.evaluate.iou)) for task, found in of_tasks.items() if not found]
+    gaps = [Gap(metric, "not trained for it", True) for metric in untrained]
+    gaps += [
+        gap if gap.meant else Gap(f"{gap.column} of {cell.record['dataset']}", gap.why, False)
+        for cell in cells
+        for gap in cell.gaps
+    ]
+    seen = f"{sum(one['images_seen'] for one in records):,}"
+    return (run.title, changed, *numbers, seen, noted(gaps))
 
 
 def _mean(cells: Sequence[Record]) -> str:

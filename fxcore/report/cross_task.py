@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from fxcore.evaluation.headline import headline, printed
 from fxcore.params.report import Report
 from fxcore.passes import Task
+from fxcore.report.drawn import Drawn
 from fxcore.report.results import Results
 from fxcore.report.style import COLOURS, STYLE, WIDTH
 
@@ -28,7 +29,7 @@ UNFOCUSED: dict[str, Any] = {"color": COLOURS[1], "marker": ".", "markersize": 2
 Snapshots = Sequence[dict[str, Any]]
 
 
-def cross_task(results: Results, _: Report) -> Figure:
+def cross_task(results: Results, _: Report) -> Drawn:
     """A panel for each cell the joint run takes snapshots of: its validation metric along the passes, focused and unfocused."""
     joint, run = results.joint
     snapshots: Snapshots = results.choice(joint)["snapshots"]
@@ -37,8 +38,9 @@ def cross_task(results: Results, _: Report) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, rows * HEIGHT + 0.5), layout="constrained")
         if not cells:
-            figure.text(0.01, 0.5, f"{run.title} takes no snapshots: set runs.{joint}.train.snapshots")
-            return figure
+            reason = f"{run.title} takes no snapshots: set runs.{joint}.train.snapshots"
+            figure.text(0.01, 0.5, reason)
+            return Drawn(figure, f"{reason}.")
         axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
         for axis, cell in zip(axes, cells, strict=False):
             _panel(axis, results, cell, [one for one in snapshots if tuple(one["of"]) == cell])
@@ -46,9 +48,15 @@ def cross_task(results: Results, _: Report) -> Figure:
             axis.set_axis_off()
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower right", ncols=3, frameon=False, fontsize=6)
-        note = f"{results.kind(name for name, _ in cells)} {run.title}'s teacher on validation images, by pass of training."
-        figure.suptitle(note, x=0.01, ha="left", fontsize=7)
-    return figure
+        kind = results.kind(name for name, _ in cells)
+        figure.suptitle(kind, x=0.01, ha="left", fontsize=7)
+    caption = (
+        f"{kind} {run.title}'s teacher on the validation images of {results.named(name for name, _ in cells)}, in percent, by pass"
+        " of training; one seed. A point is focused where the pass was on the same dataset and task, and unfocused where it was"
+        " on others; the dashed line is the best focused one. A missing point is undefined on validation."
+        f" {results.split(name for name, _ in cells)}"
+    )
+    return Drawn(figure, caption)
 
 
 def _panel(axis: Axes, results: Results, cell: tuple[str, str], snapshots: Snapshots) -> None:

@@ -7,25 +7,27 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
-from fxcore.files import atomic
+from fxcore.files import atomic, write_text
 from fxcore.params.report import Report
 from fxcore.report.cross_task import cross_task
+from fxcore.report.drawn import Drawn
 from fxcore.report.panels import KINDS, panels
 from fxcore.report.results import Results
 from fxcore.report.style import STYLE
 
-FIGURES: dict[str, Callable[[Results, Report], Figure]] = {
+FIGURES: dict[str, Callable[[Results, Report], Drawn]] = {
     "figure2_cross_task": cross_task,
     **{name: partial(panels, kind) for name, kind in KINDS.items()},
 }
 """In the order of the index."""
 
 
-def write(figure: Figure, png: Path, pdf: Path) -> None:
-    """Write both formats, without dates, so that equal figures are equal files."""
+def write(drawn: Drawn, png: Path, pdf: Path, caption: Path) -> None:
+    """Write both formats, without dates, so that equal figures are equal files, and the caption as text."""
+    figure = drawn.figure
     with mpl.rc_context(STYLE), atomic(png) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
     with mpl.rc_context(STYLE), atomic(pdf) as part:
         figure.savefig(part, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    write_text(caption, f"{drawn.caption}\n")

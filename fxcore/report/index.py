@@ -11,7 +11,7 @@ from fxcore.files import write_text
 
 
 def index(results: Path, tables: Iterable[str], figures: Iterable[str]) -> None:
-    """Write `index.md` below the results root: figures as pictures, tables in full, links to their other formats."""
+    """Write `index.md` below the results root: figures as pictures with their captions, tables in full, links to their other formats."""
     parts = ["# Results", ""]
     for name in tables:
         text = paths.table(results, name, "md").read_text(encoding="utf-8")
@@ -21,6 +21,8 @@ def index(results: Path, tables: Iterable[str], figures: Iterable[str]) -> None:
         picture = paths.figure(results, name, "png").relative_to(results)
         parts += [
             f"## {title}",
+            "",
+            paths.figure(results, name, "md").read_text(encoding="utf-8").rstrip(),
             "",
             f"![{title}]({picture})",
             "",

@@ -22,6 +22,7 @@ from fxcore.data.store import Store
 from fxcore.evaluation.statistics import BOXES
 from fxcore.params.report import Report
 from fxcore.passes import Split, Task
+from fxcore.report.drawn import Drawn
 from fxcore.report.results import Results
 from fxcore.report.style import COLOURS, STYLE, WIDTH
 from fxcore.slices.data import Heads
@@ -123,14 +124,22 @@ KINDS = {
         "The most probable findings with their predicted probability; before each, the truth: + present, − absent, ? unknown.",
     ),
     "panels_localization": Kind(
-        Task.LOCALIZATION, _boxes, _outlines, "Boxes that score at least {least:g}, with their score."
+        Task.LOCALIZATION,
+        _boxes,
+        _outlines,
+        "Boxes that score at least {least:g} solid, with their score, the truth dashed.",
     ),
-    "panels_segmentation": Kind(Task.SEGMENTATION, _masks, _outlines, "Outlines of masks, probability above one half."),
+    "panels_segmentation": Kind(
+        Task.SEGMENTATION,
+        _masks,
+        _outlines,
+        "Outlines of masks: of a probability above one half solid, the truth dashed.",
+    ),
 }
 """By name."""
 
 
-def panels(kind: Kind, results: Results, report: Report) -> Figure:
+def panels(kind: Kind, results: Results, report: Report) -> Drawn:
     """A row of test images for each dataset that the joint run trains for the task, predicted by its chosen branch.
 
     Images are picked at even distances through the test split, not by result.
@@ -142,25 +151,27 @@ def panels(kind: Kind, results: Results, report: Report) -> Figure:
     side = WIDTH / report.panels
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, max(1, len(keys)) * (side + 0.45) + 0.2), layout="constrained")
-        figure.supxlabel(kind.note.format(least=report.panel_score), fontsize=6, x=0.01, ha="left")
         for part, key in zip(figure.subfigures(max(1, len(keys)), squeeze=False).flat, keys, strict=False):
             branch = results.metrics(joint)[key][kind.task]["choice"]
             mine = predictions[(predictions["dataset"] == key) & (predictions["branch"] == branch)]
             _row(part, results, key, kind, branch, mine, report)
-    return figure
+    if not keys:
+        return Drawn(figure, f"{run.title} is not trained for {kind.task}.")
+    caption = (
+        f"{results.kind(keys)} Test images of {results.named(keys)}, taken at even distances through the split and not by result,"
+        f" predicted by {run.title}: of each dataset the branch and the cycle that validation chose, the branch named above the"
+        f" images; one seed. {kind.note.format(least=report.panel_score)} {results.split(keys)}"
+    )
+    return Drawn(figure, caption)
 
 
 def _row(
     part: SubFigure, results: Results, key: str, kind: Kind, branch: str, found: pd.DataFrame, report: Report
 ) -> None:
-    _, run = results.joint
     store = Store(paths.store(results.root, key, results.slice.store_size))
     heads = store.heads((kind.task,))
     phantom = ", phantom" if store.manifest["synthetic"] else ""
-    title = (
-        f"{results.slice.titles[key]}{phantom}: test images, predicted by {run.title}'s {branch} (validation's choice)"
-    )
-    part.suptitle(title, x=0.01, ha="left", fontsize=7)
+    part.suptitle(f"{results.slice.titles[key]}{phantom}: {branch}", x=0.01, ha="left", fontsize=7)
     if handles := kind.legend(heads.classes(kind.task)):
         columns = min(len(handles), LEGEND_COLUMNS)
         part.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize=5)

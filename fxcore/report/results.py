@@ -10,8 +10,12 @@ from typing import Any
 from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
+from fxcore.params.registry import registry
 from fxcore.params.runs import Run
+from fxcore.passes import Split
 from fxcore.slices.report import TableSlice
+
+OWN = "the release's own"
 
 
 class Results:
@@ -65,11 +69,38 @@ class Results:
             return "Phantom data: synthetic pictures, not radiographs."
         return "Real radiographs." if kinds == {False} else "Phantom and real datasets, as marked."
 
+    def named(self, keys: Iterable[str]) -> str:
+        """Titles of datasets, each once."""
+        return ", ".join(dict.fromkeys(self.slice.titles[key] for key in keys))
+
+    def split(self, keys: Iterable[str]) -> str:
+        """Who decided what is validation and what is test, for captions.
+
+        The manifest does not say; it follows from the format of the release: an index has a column for it, and of the known formats
+        the registry says which splits a release has.
+        """
+        groups: dict[str, list[str]] = {}
+        for key in dict.fromkeys(keys):
+            groups.setdefault(_splitting(self.dataset(key)), []).append(self.slice.titles[key])
+        parts = (f"{how} ({', '.join(titles)})" for how, titles in groups.items())
+        said = "; ".join(parts) if len(groups) > 1 else next(iter(groups), "")
+        by_patient = " Where a release names no patients, each image counts as one." if set(groups) - {OWN} else ""
+        return f"Split: {said}.{by_patient}"
+
 
 def percent(column: str, found: Mapping[str, Any]) -> dict[str, float | None]:
     """A column's value and interval in percent; None where there is none."""
     numbers = {"": found.get("value"), "_low": found.get("low"), "_high": found.get("high")}
     return {f"{column}{end}": None if number is None else round(100 * number, 2) for end, number in numbers.items()}
+
+
+def _splitting(dataset: Dataset) -> str:
+    """Which splits are the release's own and which fxcore assigns (`fxcore/data/splits.py`)."""
+    known = registry().get(dataset.adapter)
+    given = set(Split) if known is None else set(known.expected.splits)
+    if Split.TEST not in given:
+        return "validation and test held out by patient"
+    return OWN if Split.VAL in given else "the release's own test set, validation held out by patient"
 
 
 def _json(path: Path) -> dict[str, Any]:

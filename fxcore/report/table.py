@@ -71,7 +71,7 @@ def table2_schedule(results: Results) -> Table:
     name, run = results.joint
     how, train = results.slice.pretrain[name], run.train
     cycle = run_passes(run.order, train.lock, how.lock_fraction, 1, train.repeats)
-    records = [_pass_record(results, one, how.batch_size) for one in cycle]
+    records = [{**_pass_record(results, one, how.batch_size), "run": name} for one in cycle]
     header = ("pass", "dataset", "task", "mode", "data", "trains", "updates", "images")
     rows = [
         (

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from fxcore.complaint import complaint
 from fxcore.errors import InputError
-from fxcore.explain import explain
 from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
 from fxcore.params.registry import registry
@@ -144,4 +144,4 @@ def parse(kind: type[Slice], text: str) -> Slice:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(f"--params: {explain(error, kind)}") from error
+        raise InputError(f"--params: {complaint(error, kind)}") from error

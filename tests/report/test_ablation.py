@@ -60,9 +60,25 @@ def table(tiny, handmade):
 
 
 def test_a_row_a_run_with_means_over_datasets_and_what_moved(table):
-    assert table.header == ["run", "changed", "AUC", "Δ AUC", "mAP40", "Δ mAP40", "Dice", "Δ Dice", "images seen"]
+    assert table.header == [
+        "run",
+        "changed",
+        "AUC",
+        "Δ AUC",
+        "mAP40",
+        "Δ mAP40",
+        "Dice",
+        "Δ Dice",
+        "images seen",
+        "note",
+    ]
     assert [tuple(row) for row in table.rows] == [
-        ("Full method", "", "75.0", "–", "–", "–", "50.0", "–", "1,160"),
+        (
+            "Full method",
+            "",
+            *("75.0", "–", "–", "–", "50.0", "–", "1,160"),
+            "no mAP40: not trained for it; no Δ AUC, Δ Dice: no run that it changes",
+        ),
         # -10 and +5: one of two datasets is surely below, the other may be either
         (
             "no teacher",
@@ -74,34 +90,39 @@ def test_a_row_a_run_with_means_over_datasets_and_what_moved(table):
             "60.0",
             "+10.0 (1+ of 1)",
             "1,160",
+            "no mAP40: not trained for it",
         ),
         (
             "classification only",
             "visits.siim_acr: classification (not classification, segmentation); visits.rsna_pneumonia: none"
             " (not classification)",
             *("82.0", "+2.0 (0 of 1)", "–", "–", "–", "–", "100"),
+            "no mAP40, Dice: not trained for it",
         ),
     ]
 
 
 def test_a_record_a_dataset_and_task_with_its_interval(table):
     assert len(table.records) == 3 + 3 + 1
-    assert [one for one in table.records if one["key"] == "alone"][1] == {
-        "key": "alone",
-        "run": "no teacher",
+    assert [one for one in table.records if one["run"] == "alone"][1] == {
+        "run": "alone",
+        "title": "no teacher",
         "dataset": "SIIM-ACR",
+        "key": "siim_acr",
         "task": "segmentation",
         "metric": "dice",
         "branch": "student",
         "value": 60.0,
         "value_low": None,
         "value_high": None,
-        "against": "full",
+        "against_run": "full",
         "difference": 10.0,
         "difference_low": 2.0,
         "difference_high": 20.0,
         "images_seen": 60,
+        "note": "",
     }
+    assert table.missing == []
 
 
 def test_overrides_are_named_by_their_block():

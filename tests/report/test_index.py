@@ -12,15 +12,15 @@ TABLES, FIGURES = ("table1_datasets", "table3_pretraining"), ("figure2_cross_tas
 def _page(results):
     for name in TABLES:
         table = Table(f"Table of {name}", "A caption.", [{"a": 1}], ["a"], [("1",)])
-        for kind in ("csv", "md", "tex"):
+        for kind in paths.TABLE_KINDS:
             path = paths.table(results, name, kind)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(markdown(table) if kind == "md" else "")
     for name in FIGURES:
-        for kind in ("png", "pdf"):
+        for kind in paths.FIGURE_KINDS:
             path = paths.figure(results, name, kind)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            path.write_text(f"What {name} shows.\n" if kind == "md" else "")
     index(results, TABLES, FIGURES)
     return (results / "index.md").read_text()
 
@@ -47,3 +47,11 @@ def test_tables_come_in_full_below_one_heading_and_figures_as_pictures(tmp_path)
         "![Figure 2. Cross task](figures/figure2_cross_task.png)",
         "![Panels localization](figures/panels_localization.png)",
     ]
+
+
+def test_a_figure_has_its_caption_above_it(tmp_path):
+    lines = _page(tmp_path).splitlines()
+    for name in FIGURES:
+        at = lines.index(f"What {name} shows.")
+        assert lines[at + 2].startswith("![")
+        assert name in lines[at + 2]

@@ -1,9 +1,16 @@
 """Tables as text: escaped, dash where there is nothing, and a reason beside it."""
 
 import csv
+from dataclasses import replace
 
+import pytest
+
+from fxcore import cli
+from fxcore.errors import InputError
+from fxcore.paths import TABLE_KINDS
 from fxcore.report import render
-from fxcore.report.pretraining import _undefined, table3_pretraining
+from fxcore.report.gaps import undefined
+from fxcore.report.pretraining import table3_pretraining
 from fxcore.report.render import Table, interval
 
 TABLE = Table(
@@ -24,14 +31,15 @@ def test_latex_escapes_its_special_characters():
 
 
 def test_csv_is_the_truth(tmp_path):
-    render.write(TABLE, *(tmp_path / f"t.{kind}" for kind in ("csv", "md", "tex")))
+    render.write(TABLE, *(tmp_path / f"t.{kind}" for kind in TABLE_KINDS))
     with (tmp_path / "t.csv").open() as source:
         assert list(csv.DictReader(source)) == [{"name": "a|b_c & 50 % <i>", "value": "1.5"}]
 
 
 def test_a_cell_without_positives_says_so():
-    assert _undefined([]) == ""
-    assert _undefined(["Hernia"]) == "no positives, or no negatives, in test: Hernia"
+    assert undefined("auc", []) == ""
+    assert undefined("auc", ["Hernia"]) == "no positives, or no negatives, in test: Hernia"
+    assert undefined("map40", ["Nodule", "Mass"]) == "no positives in test: Nodule, Mass"
 
 
 def test_cells_for_readers():
@@ -62,7 +70,7 @@ JOINT = {
             "metric": "map40",
             "choice": "student",
             "student": _branch("map40", 0.25),
-            "untrained": _branch("map40", None),
+            "untrained": _branch("map40", None, undefined=["Tuberculosis"]),
             "gain": {"value": None, "low": None, "high": None},
         },
     },
@@ -76,7 +84,7 @@ SEEN = {
 }
 
 
-def _table3(tiny, handmade):
+def _results(tiny, handmade):
     phantom = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
     length = {"cycles": 1, "horizon_cycles": 1}
     visits = {"siim_acr": ["classification"], "tbx11k": ["localization"]}
@@ -86,7 +94,11 @@ def _table3(tiny, handmade):
         "alone": {"title": "Alone", "role": "baseline", "train": alone},
     }
     params = tiny(datasets={"siim_acr": phantom, "tbx11k": phantom}, runs=runs, report={})
-    return table3_pretraining(handmade(params, metrics={"joint": JOINT, "alone": ALONE}, seen=SEEN))
+    return handmade(params, metrics={"joint": JOINT, "alone": ALONE}, seen=SEEN)
+
+
+def _table3(tiny, handmade):
+    return table3_pretraining(_results(tiny, handmade))
 
 
 def test_table_3_has_a_record_of_percent_for_each_dataset_and_task(tiny, handmade):
@@ -123,13 +135,15 @@ def test_table_3_has_a_record_of_percent_for_each_dataset_and_task(tiny, handmad
         "test_patients": 9,
         "images_seen_baseline": 1100,
         "images_seen_joint": 1200,
+        "run": "joint",
+        "baseline_run": "alone",
         "note": "no positives, or no negatives, in test: Pneumothorax",
     }
     assert {column: value for column, value in second.items() if value is None}.keys() == {
         *("baseline", "teacher", "untrained", "gain", "difference"),
         *(f"{name}_low" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice", "difference")),
         *(f"{name}_high" for name in ("baseline", "teacher", "untrained", "gain", "student", "choice", "difference")),
-        "images_seen_baseline",
+        *("images_seen_baseline", "baseline_run"),
     }
     assert second["student"] == second["choice"] == 25.0
 
@@ -167,7 +181,66 @@ def test_rows_of_table_3_for_readers(tiny, handmade):
             "published Foundation X": "81.80",
             "test images (patients)": "1,000 (9)",
             "images seen (baseline, joint)": "–, 30",
-            "note": "published: the printed difference does not follow from the printed values (+3.72)",
+            "note": "no teacher: the run has no teacher; no untrained: no positives in test: Tuberculosis; no baseline, Δ: the"
+            " parameters have no single-task run of this dataset and task; no gain: one of the two compared has no number;"
+            " published: the printed difference does not follow from the printed values (+3.72)",
         },
     ]
     assert table.caption.startswith("Phantom data: synthetic pictures, not radiographs. Test split, percent, with 95 %")
+
+
+def test_what_could_not_be_had_is_told_apart_from_what_nobody_asked_for(tiny, handmade):
+    # no teacher, no baseline: as the parameters say; the untrained network's metric and the gain over it are undefined
+    assert _table3(tiny, handmade).missing == [
+        "tbx11k localization, untrained: no positives in test: Tuberculosis",
+        "tbx11k localization, gain: one of the two compared has no number",
+    ]
+
+
+def test_a_table_that_lacks_numbers_is_refused_with_the_first_of_them():
+    render.complete(TABLE)
+    with pytest.raises(InputError, match=r"^T: 1 cell has no number: a b, c: why$"):
+        render.complete(replace(TABLE, missing=["a b, c: why"]))
+    with pytest.raises(InputError, match=r"^T: 2 cells have no number; the first: a b, c: why$"):
+        render.complete(replace(TABLE, missing=["a b, c: why", "d e, f: why"]))
+
+
+def test_a_strict_table_is_not_written_and_says_so_in_one_line(tiny, handmade, capsys):
+    results = _results(tiny, handmade)
+    command = ["table", "table3_pretraining", "--results", str(results.root), "--params", results.slice.canonical()]
+    assert cli.main([*command, "--strict"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "fxcore table: Table 3. Pretraining: 2 cells have no number; the first: tbx11k localization, untrained: no positives in"
+        " test: Tuberculosis"
+    ]
+    assert not (results.root / "tables").exists()
+    assert cli.main(command) == 0
+    assert len(list((results.root / "tables").iterdir())) == 4
+
+
+def test_the_page_of_a_table_needs_no_other_file():
+    page = render.html(TABLE)
+    assert "<td>a|b_c &amp; 50 % &lt;i&gt;</td><td>1.5</td>" in page
+    assert "<p>caption</p>" in page
+    assert "src=" not in page
+    assert "href=" not in page
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["chexpert"], "Split: the release's own."),
+        (
+            ["chexpert", "node21", "nih14", "chexpert"],
+            "Split: the release's own (CheXpert); validation and test held out by patient (NODE21); the release's own test set,"
+            " validation held out by patient (NIH ChestX-ray14). Where a release names no patients, each image counts as one.",
+        ),
+    ],
+)
+def test_captions_say_who_split_the_data(tiny, handmade, keys, said):
+    phantom = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
+    visits = {key: ["classification"] for key in ("chexpert", "node21", "nih14")}
+    train = {"visits": visits, "cycles": 1, "horizon_cycles": 1}
+    runs = {"joint": {"title": "Joint", "role": "joint", "train": train}}
+    params = tiny(datasets=dict.fromkeys(visits, phantom), runs=runs, report={})
+    assert handmade(params).split(keys) == said

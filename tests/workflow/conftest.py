@@ -37,14 +37,18 @@ class Experiment:
 
     def jobs(self, **changes: Any) -> dict[str, int]:
         """How many jobs of each rule a dry run would execute."""
-        planned = self.run("-n", **changes)
-        assert planned.returncode == 0, planned.stderr
-        rows = re.findall(r"^([a-z_]+)\s+(\d+)$", planned.stdout + planned.stderr, flags=re.MULTILINE)
-        return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
+        return planned(self.run("-n", **changes))
 
     @property
     def results(self) -> Path:
         return self.folder / "results"
+
+
+def planned(ran: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """How many jobs of each rule a dry run says it would execute."""
+    assert ran.returncode == 0, ran.stderr
+    rows = re.findall(r"^([a-z_]+)\s+(\d+)$", ran.stdout + ran.stderr, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
 
 
 @pytest.fixture(scope="session")

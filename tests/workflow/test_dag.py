@@ -11,9 +11,10 @@ import yaml
 from PIL import Image
 
 from fxcore.params.experiment import load
+from fxcore.paths import TABLE_KINDS
 from fxcore.work import Sizes
 from tests.conftest import PROJECT, TINY, FolderDataset, changed
-from tests.workflow.conftest import SNAKEMAKE, Experiment
+from tests.workflow.conftest import SNAKEMAKE, Experiment, planned
 
 NOTHING: dict[str, int] = {}
 
@@ -21,11 +22,11 @@ NOTHING: dict[str, int] = {}
 def test_every_table_and_figure_is_there(experiment):
     tables = {path.name for path in (experiment.results / "tables").iterdir()}
     names = ("table1_datasets", "table2_schedule", "table3_pretraining")
-    assert tables == {f"{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
+    assert tables == {f"{name}.{kind}" for name in names for kind in TABLE_KINDS}
     for figure in (experiment.results / "figures").glob("*.png"):
         with Image.open(figure) as picture:
             assert picture.size[0] > 500
-    assert len(list((experiment.results / "figures").iterdir())) == 4 * 2
+    assert len(list((experiment.results / "figures").iterdir())) == 4 * 3
     page = (experiment.results / "index.md").read_text()
     assert all(f"tables/{name}.csv" in page for name in names)
 
@@ -293,7 +294,22 @@ def test_a_misspelt_setting_does_not_plan_another_experiment():
         [SNAKEMAKE, "--cores", "all", "-n", "--config", f"param={TINY}"], cwd=PROJECT, capture_output=True, text=True
     )
     assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1] == "--config param=…: no such setting; known: params, phase"
+    assert ran.stderr.splitlines()[-1] == "--config param=…: no such setting; known: params, phase, strict"
+
+
+def test_a_strict_run_looks_at_tables_that_are_there_already_and_at_nothing_else(experiment):
+    file = experiment.params()
+    command = [SNAKEMAKE, "--cores", "all", "-n", "--config", f"params={file}", "strict=true"]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert planned(ran) == {"table": 3, "index": 1}
+    assert experiment.jobs() == NOTHING
+
+
+def test_strict_is_true_or_false():
+    command = [SNAKEMAKE, "--cores", "all", "-n", "--config", f"params={TINY}", "strict=very"]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1] == "--config strict=very: give true or false"
 
 
 def test_native_data_that_are_not_there_are_said_before_any_job(tmp_path):

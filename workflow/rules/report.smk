@@ -1,17 +1,19 @@
 rule table:
-    """One table of the paper as CSV, Markdown and LaTeX."""
+    """One table of the paper as CSV, Markdown, LaTeX and HTML."""
     input:
         results=plan.table_inputs,
         src=sources.closure("fxcore.report.table"),
     output:
+        f"{RESULTS}/tables/{{table}}.csv",
+        f"{RESULTS}/tables/{{table}}.md",
+        f"{RESULTS}/tables/{{table}}.tex",
+        # A CSV would only be offered for download there.
         report(
-            f"{RESULTS}/tables/{{table}}.csv",
+            f"{RESULTS}/tables/{{table}}.html",
             caption="../report/table.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
-        f"{RESULTS}/tables/{{table}}.md",
-        f"{RESULTS}/tables/{{table}}.tex",
     log:
         f"{RESULTS}/logs/table/{{table}}.log",
     benchmark:
@@ -20,14 +22,16 @@ rule table:
         results=plan.root,
         slice=plan.table_slice,
         runs=list(plan.params.trained),
+        # A parameter, so that a strict run looks at tables that are there already.
+        strict=plan.strict,
     message:
         "{wildcards.table}"
     shell:
-        "python -m fxcore table {wildcards.table} --results {params.results:q} --params {params.slice:q} --log {log:q}"
+        "python -m fxcore table {wildcards.table} --results {params.results:q} --params {params.slice:q} --log {log:q} {params.strict}"
 
 
 rule figure:
-    """One figure as PNG and PDF."""
+    """One figure as PNG and PDF, and its caption."""
     input:
         results=plan.figure_inputs,
         src=sources.closure("fxcore.report.figure"),
@@ -39,6 +43,7 @@ rule figure:
             labels={"figure": "{figure}"},
         ),
         f"{RESULTS}/figures/{{figure}}.pdf",
+        caption=f"{RESULTS}/figures/{{figure}}.md",
     log:
         f"{RESULTS}/logs/figure/{{figure}}.log",
     benchmark:
@@ -47,7 +52,6 @@ rule figure:
         results=plan.root,
         slice=plan.figure_slice,
         runs=list(plan.params.trained),
-        data=plan.data,
     message:
         "{wildcards.figure}"
     shell:
@@ -60,11 +64,7 @@ rule index:
         shown=plan.index_inputs,
         src=sources.closure("fxcore.report.index"),
     output:
-        report(
-            f"{RESULTS}/index.md",
-            caption="../report/index.rst",
-            category="Overview",
-        ),
+        f"{RESULTS}/index.md",
     log:
         f"{RESULTS}/logs/index/index.log",
     benchmark:
@@ -72,7 +72,6 @@ rule index:
     params:
         results=plan.root,
         tables=plan.tables,
-        data=plan.data,
     message:
         "all tables and figures on one page"
     shell:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fxcore.complaint import nearest
 from fxcore.data.native import Native, Problems, Unique, check_classes, first, listing
 from fxcore.data.records import Box, Mask, Polygon, Record
 from fxcore.errors import InputError
-from fxcore.explain import nearest
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 

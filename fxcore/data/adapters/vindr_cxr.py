@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from fxcore.complaint import nearest
 from fxcore.data.native import Native, Problems, check_classes, codes, first, header_size, listing, numbers, rows
 from fxcore.data.records import Box, Labels, Record
-from fxcore.explain import nearest
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from fxcore.complaint import complaint
 from fxcore.errors import InputError
-from fxcore.explain import explain
 from fxcore.files import sha256
 from fxcore.models.artifact import Card, Data, write
 from fxcore.models.foundation import FoundationX
@@ -134,7 +134,7 @@ def convert(kind: str, path: Path, branch: str | None = None, options: Options =
     try:
         model = Model.model_validate(how.sizes(tensors, {**DEFAULTS, **options}, path))
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, Model)}") from error
+        raise InputError(f"{path}: {complaint(error, Model)}") from error
     names, skipped = foreign.rename(tensors, how.layout(tensors), path)
     data = {key: Data(title=_title(key), classes=dict(of)) for key, of in how.classes(tensors, path).items()}
     card = Card(title=how.title, origin=origin, licence=how.licence, model=model, data=data)

@@ -34,7 +34,7 @@ def _blocks(annotation: Any) -> list[type[BaseModel]]:
     return [block for part in getattr(annotation, "__args__", ()) for block in _blocks(part)]
 
 
-def explain(error: ValidationError, root: type[BaseModel]) -> str:
+def complaint(error: ValidationError, root: type[BaseModel]) -> str:
     """The first problem in one line: key, value, what is allowed."""
     # A misspelt key is also a missing one; the misspelling says more.
     problems = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
