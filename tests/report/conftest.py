@@ -17,7 +17,8 @@ from fxcore.slices.make import store_slice, table_slice
 
 @pytest.fixture
 def handmade(tmp_path):
-    """Results below a folder: `handmade(params, metrics={run: test}, choices={run: choice}, seen={run: seen})`."""
+    """Results below a folder: `handmade(params, metrics={run: test}, choices={run: choice}, seen={run: seen},
+    few_shot={run: metrics}, manifests={key: more})`."""
 
     def make(
         params: Params,
@@ -25,16 +26,22 @@ def handmade(tmp_path):
         choices: dict[str, Any] | None = None,
         seen: dict[str, Any] | None = None,
         synthetic: bool = True,
+        few_shot: dict[str, Any] | None = None,
+        manifests: dict[str, dict[str, Any]] | None = None,
     ) -> Results:
         root: Path = tmp_path / "results"
         for key in params.datasets:
             made = json.loads(store_slice(params, key).canonical())
             folder = paths.store(root, key, params.store_size)
-            write_json(folder / "manifest.json", {"synthetic": synthetic, "params": made})
+            write_json(
+                folder / "manifest.json", {"synthetic": synthetic, "params": made, **(manifests or {}).get(key, {})}
+            )
         for run, of_run in (metrics or {}).items():
             write_json(paths.metrics(root, run), {"test": of_run, "seen": (seen or {}).get(run, {})})
         for run, choice in (choices or {}).items():
             write_json(paths.choice(root, run), choice)
+        if few_shot:
+            write_json(paths.few_shot_metrics(root), {"runs": few_shot})
         return Results(root, table_slice(params))
 
     return make

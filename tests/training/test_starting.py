@@ -58,7 +58,9 @@ def test_at_the_moment_of_joining_every_other_head_gives_the_same_output(tmp_pat
     new = {name: value for name, value in after.state_dict().items() if name not in before.state_dict()}
     assert all(torch.equal(value, fresh[name]) for name, value in new.items())
     own = "decoders.c, " if decoder == "own" else ""
-    assert caplog.messages[-1].endswith(f"drawn: classification_heads.c, {own}localization_heads.c, segmentation_heads.c")
+    assert caplog.messages[-1].endswith(
+        f"drawn: classification_heads.c, {own}localization_heads.c, segmentation_heads.c"
+    )
 
 
 def test_heads_that_the_run_does_not_have_are_left(finished, caplog):
