@@ -53,9 +53,11 @@ class Target:
 
 
 def targets(results: Results) -> list[Target]:
-    """What was trained on few images, in the order of the parameters."""
-    found = results.few_shot()
-    cells = dict.fromkeys((found[name]["dataset"], found[name]["task"]) for name in results.slice.few_shot.runs)
+    """What was trained on few images, runs in the order of columns."""
+    made, runs = results.few_shot(), results.slice.runs
+    order = sorted(results.slice.few_shot.runs, key=lambda name: initialisation(results, runs[name]).origin)
+    found = {name: made[name] for name in order}
+    cells = dict.fromkeys((one["dataset"], one["task"]) for one in found.values())
     return [
         Target(*cell, {name: one for name, one in found.items() if (one["dataset"], one["task"]) == cell})
         for cell in cells

@@ -12,7 +12,7 @@ from fxcore import paths
 from fxcore.files import write_json
 from fxcore.params.experiment import Params
 from fxcore.report.results import Results
-from fxcore.slices.make import store_slice, table_slice
+from fxcore.slices.make import figure_slice, store_slice
 
 
 @pytest.fixture
@@ -42,6 +42,6 @@ def handmade(tmp_path):
             write_json(paths.choice(root, run), choice)
         if few_shot:
             write_json(paths.few_shot_metrics(root), {"runs": few_shot})
-        return Results(root, table_slice(params))
+        return Results(root, figure_slice(params))
 
     return make
