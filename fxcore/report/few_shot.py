@@ -11,6 +11,7 @@ from fxcore.evaluation.headline import printed
 from fxcore.report.finetuned import (
     HOW,
     NOT_SUPPLIED,
+    UNPAIRED,
     Initialisation,
     best,
     columns,
@@ -166,7 +167,7 @@ def _row(cells: Sequence[tuple[Record, list[Gap]]]) -> tuple[str, ...]:
         against["initialisation"] if against else "none",
         *(f"{in_print.of(name):.2f}" if in_print else "not in the paper" for name in PUBLISHED),
         f"{first['test_images']:,} ({first['test_patients']:,})",
-        noted([gap for _, gaps in cells for gap in gaps], remark),
+        noted([*(gap for _, gaps in cells for gap in gaps), *([] if mine else [UNPAIRED])], remark),
     )
 
 

@@ -10,10 +10,12 @@ from enum import IntEnum
 from fxcore.params.runs import Run
 from fxcore.params.training import Start
 from fxcore.passes import Task
+from fxcore.report.gaps import Gap
 from fxcore.report.results import Results
 
 HOW = "docs/how-to/start-from-weights.md"
 NOT_SUPPLIED = "not supplied"
+UNPAIRED = Gap("Δ", "Foundation X, or a run with a number beside it, is missing", True)
 HEAD_ONLY = "head only"
 
 

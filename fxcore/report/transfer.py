@@ -12,6 +12,7 @@ from fxcore.passes import Task
 from fxcore.report.finetuned import (
     HOW,
     NOT_SUPPLIED,
+    UNPAIRED,
     Initialisation,
     best,
     columns,
@@ -147,7 +148,7 @@ def _row(cells: Sequence[Cell]) -> tuple[str, ...]:
         against["initialisation"] if against else "none",
         *(f"{in_print.of(name):.2f}" if in_print else "not in the paper" for name in PUBLISHED),
         f"{first['test_images']:,} ({first['test_patients']:,})",
-        noted([gap for _, gaps in cells for gap in gaps]),
+        noted([*(gap for _, gaps in cells for gap in gaps), *([] if mine else [UNPAIRED])]),
     )
 
 

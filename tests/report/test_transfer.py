@@ -72,6 +72,7 @@ def test_a_row_a_dataset_against_the_best_of_the_others(table):
         *("no pair", "none"),
     ]
     assert lung["published Foundation X"] == "98.29"
+    assert "no Δ: Foundation X, or a run with a number beside it, is missing" in lung["note"]
     assert table.missing == ["montgomery segmentation, Random: dice is undefined in test"]
 
 
