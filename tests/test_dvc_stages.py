@@ -87,7 +87,9 @@ def _at(block: Any, path: Any) -> Any:
     return block
 
 
-CASES = {leaf: made for leaf in LEAVES if (made := _perturbed(leaf)) is not None}
+NAMES = (("release",), ("few_shot", "runs"))
+"""What gives stages their names: another value is another stage."""
+CASES = {leaf: made for leaf in LEAVES if leaf not in NAMES and (made := _perturbed(leaf)) is not None}
 
 
 def _resolved(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -105,8 +107,11 @@ def _resolved(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if "foreach" not in stage:
             found[name] = fill(stage, {"store_size": str(content["store_size"])})
             continue
-        for key in content[stage["foreach"].strip("${}")]:
-            names = {"key": key, "store_size": str(content["store_size"])}
+        items = _at(content, stage["foreach"].strip("${}").split("."))
+        for key in items:
+            names = {"key": key, "item": key, "store_size": str(content["store_size"])}
+            if name == "finetune":
+                names["item.train.start.run"] = items[key]["train"]["start"]["run"]
             found[f"{name}@{key}"] = fill(stage["do"], names)
     return found
 
@@ -130,16 +135,33 @@ def _jobs(content: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in params.datasets:
         found[f"data@{key}"] = (make.phantom_slice(params, key), make.store_slice(params, key), plan.targets("data"))
-    for run, visits in zip(params.runs, plan.targets("visits"), strict=True):
+    for run, visits in zip(params.trained, plan.targets("visits"), strict=True):
         wildcards = type("Wildcards", (), {"run": run})()
-        found[f"visits@{run}"] = (make.visits_slice(params, run), visits, plan.stores_of_run(wildcards))
+        listed = (make.visits_slice(params, run), visits, plan.stores_of_run(wildcards))
         names = [stage.name for stage in plan.stages(run)]
-        found[f"pretrain@{run}"] = (make.train_slice(params, run), make.keep_slice(params, run), names)
-        found[f"score@{run}"] = make.score_slice(params, run)
-    metrics = [make.evaluate_slice(params, run) for run in params.runs]
-    found["evaluate"] = (metrics, plan.targets("evaluate"), plan.choices_of_runs(None))
-    release = make.release_slice(params, params.joint)
-    found["report"] = (release, make.table_slice(params), make.figure_slice(params), plan.targets("report"))
+        train = (make.train_slice(params, run), make.keep_slice(params, run), names)
+        if run in params.runs:
+            found |= {f"visits@{run}": listed, f"pretrain@{run}": train, f"score@{run}": make.score_slice(params, run)}
+        else:
+            start = plan.start_of_run(wildcards)
+            found |= {
+                f"finetune_visits@{run}": listed,
+                f"finetune@{run}": (*train, make.score_slice(params, run), start),
+            }
+    for run in params.release:
+        found[f"release@{run}"] = make.release_slice(params, run)
+    for run in params.few_shot.runs:
+        # What is its run's comes with what is kept of that run, which DVC watches.
+        slice_ = make.few_shot_slice(params, run)
+        own = {"seed", "model", "pretrain", "store_size"}
+        found[f"few_shot@{run}"] = (
+            slice_.model_dump(exclude={"train", "cycles"}),
+            slice_.train.model_dump(include=own),
+        )
+    metrics = [make.evaluate_slice(params, run) for run in params.trained]
+    few_shot = make.few_shot_metrics_slice(params)
+    found["evaluate"] = (metrics, few_shot, plan.targets("evaluate"), plan.choices_of_runs(None))
+    found["report"] = (make.table_slice(params), make.figure_slice(params), plan.targets("report"))
     return found
 
 
@@ -155,8 +177,15 @@ def _changed_jobs(after: dict[str, Any]) -> set[str]:
 DVC_ONLY = {
     # The baseline has a weight decay of its own, and dvc.yaml cannot know which values a run overrides.
     ("pretrain", "weight_decay"): {"pretrain@example_a_localization"},
+    # A card has the titles of datasets, which may be missing in the file, and DVC wants values that are there.
+    ("report", "panels"): {"release@foundation_x"},
+    ("report", "panel_score"): {"release@foundation_x"},
     # Roles decide which runs are compared, and dvc.yaml cannot name the roles of all runs without their other values.
-    **{leaf: {"evaluate"} for leaf in CASES if leaf[0] == "runs" and leaf[2] not in ("role", "of")},
+    **{
+        leaf: {"evaluate"}
+        for leaf in CASES
+        if leaf[0] in ("runs", "finetune") and leaf[2] not in ("role", "of", "shown_in")
+    },
 }
 """Stages that DVC starts in vain: Snakemake has nothing to do in them."""
 
@@ -198,8 +227,12 @@ RULES = {
     "visits": ("data.visits",),
     "pretrain": ("training.pretrain", "training.keep"),
     "score": ("evaluation.score",),
-    "evaluate": ("evaluation.evaluate", "evaluation.summary"),
-    "report": ("report.table", "report.figure", "report.index", "evaluation.release"),
+    "release": ("evaluation.release",),
+    "finetune_visits": ("data.visits",),
+    "finetune": ("training.pretrain", "training.keep", "evaluation.score"),
+    "few_shot": ("evaluation.few_shot",),
+    "evaluate": ("evaluation.evaluate", "evaluation.evaluate_few_shot", "evaluation.summary"),
+    "report": ("report.table", "report.figure", "report.index"),
 }
 """Modules of the rules that a stage runs."""
 

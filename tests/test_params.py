@@ -44,6 +44,27 @@ def test_dvc_reads_the_same_values(file):
             {"runs__foundation_x__train__cycle": 2},
             r"runs\.foundation_x\.train\.cycle is not a parameter; did you mean cycles\?",
         ),
+        (
+            {"finetune__transfer__train__start": None},
+            r"finetune\.transfer starts from no run; name one under train\.start\.run",
+        ),
+        (
+            {"finetune__transfer__train__start__run": "fundation_x"},
+            r"finetune\.transfer\.train\.start\.run is fundation_x, which is not under release; did you mean foundation_x\?",
+        ),
+        (
+            {"runs__example_a_localization__train__start": {"run": "foundation_x"}},
+            r"runs\.example_a_localization starts from the weights of foundation_x; move it to the block finetune",
+        ),
+        ({"release": ["transfer"]}, r"release: transfer is none of runs; known: foundation_x, example_a_localization"),
+        ({"finetune__transfer__train__tune": "neck"}, r"finetune\.transfer\.train\.tune is 'neck'; .*'full' or 'head'"),
+        (
+            {"runs__foundation_x__shown_in": "table5_transfer"},
+            r"runs\.foundation_x\.shown_in: only a run with role: finetune",
+        ),
+        ({"few_shot__samples": [4, 2]}, r"few_shot\.samples: 4, 2 do not rise"),
+        ({"few_shot__runs": ["foundation_x"]}, r"few_shot\.runs: foundation_x has more than one dataset and task"),
+        ({"few_shot__runs": ["transfr"]}, r"few_shot\.runs: transfr is no run; did you mean transfer\?"),
         ({"pretrain__batch_size": 0}, r"pretrain\.batch_size is 0; .*greater than or equal to 1"),
         ({"pretrain__batch_size": "many"}, r"pretrain\.batch_size is 'many'; .*integer"),
         ({"runs__foundation_x__train__momentum": 1.2}, r"train\.momentum is 1\.2; .*less than or equal to 1"),
@@ -314,4 +335,25 @@ def test_tables_know_titles_and_what_each_run_trained_with(tiny):
     assert {run: how.batch_size for run, how in made.pretrain.items()} == {
         "foundation_x": 4,
         "example_a_localization": 2,
+        "transfer": 4,
     }
+
+
+def test_a_finetune_from_the_joint_run_is_compared_with_the_others_of_its_table(tiny):
+    def run(visits, start=None, shown_in="table5_transfer", **more):
+        train = {"visits": visits, "cycles": 1, "horizon_cycles": 1, "momentum": None, "start": start, **more}
+        return {"title": "x", "role": "finetune", "shown_in": shown_in, "train": train}
+
+    seg, both = {"example_a": ["segmentation"]}, {"example_a": ["localization", "segmentation"]}
+    params = tiny(
+        runs__scratch=run(seg),
+        runs__elsewhere=run(seg, shown_in="table4_organs"),
+        runs__other_task=run({"example_a": ["localization"]}),
+        runs__start=run(seg, shown_in=None) | {"role": "start"},
+        release=["foundation_x", "start"],
+        finetune__from_start=run(both, {"run": "start"}),
+        finetune__head=run(seg, {"run": "foundation_x"}, tune="head"),
+    )
+    assert params.against("transfer") == params.against("head") == ("scratch", "from_start")
+    assert params.against("scratch") == params.against("from_start") == ()
+    assert params.against("foundation_x") == ("example_a_localization",)

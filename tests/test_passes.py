@@ -128,3 +128,8 @@ def test_names_of_stages_do_not_depend_on_the_number_of_cycles(datasets, cycles,
     short, long = (stages(passes(datasets, number), granularity) for number in (cycles, cycles + 2))
     assert long[: len(short)] == short
     assert short[-1].name == f"cycle_{cycles}"
+
+
+def test_with_heads_only_every_pass_is_a_lock_pass_over_all_of_the_data():
+    of = passes([("a", frozenset(Task))], 2, heads_only=True)
+    assert [(one.task, one.mode, one.fraction) for one in of] == 2 * [(task, Mode.LOCK, Fraction(1)) for task in Task]

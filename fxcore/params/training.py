@@ -132,8 +132,8 @@ class Pretrain(Block):
     """`sgd` has a momentum of 0.9."""
     weight_decay: NonNegative = 1e-4
     """The optimiser's, of all parameters."""
-    warmup_updates: Annotated[int, Field(ge=0)] = 0
-    """Updates of linear warm-up before the cosine."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the updates until the horizon in which the rate rises, before the cosine; the authors have 20 of 3000 steps."""
     clip: Annotated[dict[Task, Positive], Sorted] = {Task.LOCALIZATION: 0.1}
     """Largest global gradient norm, for the tasks named."""
     consistency: Ramped = 0.5

@@ -82,6 +82,7 @@ class Trainer:
         self.network: nn.Module = self.student
         """The student, or what makes it the same in all processes."""
         self.optimizer = optimizer_of(self.student, self.how)
+        self.warmup = round(self.how.warmup * horizon)
         self.horizon_passes = len(slice_.passes(slice_.horizon_cycles))
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.how.precision == "fp16")
         self.passes = self.updates = self.within = 0
@@ -206,7 +207,7 @@ class Trainer:
         return parameters
 
     def _update(self, one: Pass, share: Share, parameters: list[nn.Parameter]) -> dict[str, float]:
-        rate = schedule.factor(self.updates, self.how.warmup_updates, self.horizon)
+        rate = schedule.factor(self.updates, self.warmup, self.horizon)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * rate
         self.optimizer.zero_grad(set_to_none=True)

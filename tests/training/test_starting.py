@@ -18,6 +18,7 @@ from fxcore.tensorfile import write
 from fxcore.training.loop import Trainer
 from fxcore.training.pretrain import pretrain
 from fxcore.training.starting import start
+from fxcore.training.state import load
 from tests.conftest import TINY, changed
 from tests.models.test_foundation import HEADS, MODEL
 
@@ -121,3 +122,15 @@ def test_weights_that_are_not_there_are_said_before_any_job(tmp_path):
 def test_a_checksum_that_is_none_is_said(tiny):
     with pytest.raises(ValueError, match="sha256"):
         tiny(runs__foundation_x__train__start={"file": "w.safetensors", "sha256": "abc"})
+
+
+def test_a_finetune_of_the_head_moves_nothing_but_the_head(stores, tiny, tmp_path):
+    slice_ = train_slice(tiny(finetune__transfer__train__tune="head", seed=9), "transfer")
+    origin = Trainer(train_slice(tiny(), "foundation_x"), stores, 40, torch.device("cpu")).student
+    file = tmp_path / "w.safetensors"
+    write(file, origin.state_dict(), {})
+    pretrain(slice_, "cycle_1", stores, Machine(), 0, tmp_path / "run", tmp_path / "work", file)
+    after = load(tmp_path / "run" / "cycle_1.safetensors").part("student")
+    before = origin.state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {"segmentation_heads.example_a.weight", "segmentation_heads.example_a.bias"}

@@ -3,12 +3,12 @@
 import os
 import re
 import subprocess
+from typing import Any
 
 import pytest
 
 from fxcore.params import experiment
 from fxcore.params.datasets import Dataset
-from fxcore.params.registry import completed
 from fxcore.passes import Split
 from fxcore.phantom.phantom import write
 from fxcore.plan import Plan
@@ -23,9 +23,14 @@ PAPER = PROJECT / "presets/paper.yaml"
 def native(tmp_path_factory):
     """A native root with a few pictures of every dataset in its own format."""
     root = tmp_path_factory.mktemp("native")
-    for key in experiment.load(PAPER).datasets:
-        entry = completed(key, {"source": "phantom", "phantom": dict.fromkeys(Split, 1)})
-        write(PhantomSlice(key=key, dataset=Dataset.model_validate(entry)), root / key)
+    releases: dict[str, dict[str, Any]] = {}
+    for key, dataset in experiment.load(PAPER).datasets.items():
+        # Several datasets may be read from one release.
+        blocks = {task: getattr(dataset, task) for task in dataset.tasks}
+        releases.setdefault(dataset.folder or key, {"adapter": dataset.adapter}).update(blocks)
+    for folder, entry in releases.items():
+        made = Dataset.model_validate(entry | {"source": "phantom", "phantom": dict.fromkeys(Split, 1)})
+        write(PhantomSlice(key=folder, dataset=made), root / folder)
     return root
 
 
@@ -40,8 +45,13 @@ def test_a_dry_run_of_the_paper_lists_all_its_jobs(native):
     }
     # 150 cycles of Foundation X, a job each; 11 baselines of 150 cycles and 9 of 225 in jobs of 15; 9 ablations of 50 cycles in
     # jobs of 5 and one of a single long one; 200 cycles of Ark-6 in jobs of 10
-    assert jobs["pretrain"] == 150 + 11 * 10 + 9 * 15 + 9 * 10 + 1 + 20
-    assert (jobs["normalize"], jobs["keep"], jobs["score"], jobs["evaluate"]) == (11, 32, 32, 32)
+    pretrained = 150 + 11 * 10 + 9 * 15 + 9 * 10 + 1 + 20
+    # organs: two baselines of 75 cycles in jobs of 15, and Foundation X, 50 in jobs of 5; five targets from three starts, 100
+    # cycles in jobs of 10; diseases: three runs of 130 cycles in jobs of 5
+    assert jobs["pretrain"] == pretrained + 2 * 5 + 10 + 5 * 3 * 10 + 3 * 26
+    runs = 32 + 3 + 15 + 3
+    assert (jobs["normalize"], jobs["keep"], jobs["score"], jobs["evaluate"]) == (18, runs, runs, runs)
+    assert (jobs["release"], jobs["few_shot"], jobs["evaluate_few_shot"]) == (2, 3, 1)
 
 
 @pytest.mark.parametrize("file", [PAPER, PROJECT / "params.yaml"], ids=lambda file: file.name)
