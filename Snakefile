@@ -35,6 +35,8 @@ except InputError as error:
 
 RESULTS = str(plan.results)
 STARTED = time.time()
+# For workflow/report/figure.rst, which can read the configuration and no file.
+config["captions"] = plan.captions
 
 # Snakemake ignores `gpu` in local runs unless it has a limit (docs/explanation/architecture.md).
 if "gpu" not in workflow.global_resources:

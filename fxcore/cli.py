@@ -109,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
         "--pipeline", default="dvc.yaml", metavar="FILE", help="DVC file to renew (default: %(default)s)"
     )
     _add_check(commands)
+    _add_explain(commands)
     _add_versioning(commands)
     _add_weights(commands)
     _add_predict(commands)
@@ -153,6 +154,18 @@ def _add_check(commands: _Commands) -> None:
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--keep-going", action="store_true", help="collect everything that is wrong, not only the first")
     made.add_argument("--pictures", action="store_true", help="decode every picture, which may take hours")
+
+
+def _add_explain(commands: _Commands) -> None:
+    made = commands.add(run.explain)
+    made.add_argument("table", help="name of the table or figure: table3_pretraining, …")
+    made.add_argument("dataset", help=_DATASET)
+    made.add_argument("task", help="classification, localization or segmentation")
+    made.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)
+    made.add_argument(
+        "--results", type=Path, metavar="FOLDER", help="results root (default: that of the parameter file)"
+    )
+    made.add_argument("--json", action="store_true", help="print JSON, with everything in full")
 
 
 def _add_weights(commands: _Commands) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from fxcore import machine, paths
+from fxcore.contents import FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params import experiment
@@ -242,11 +243,11 @@ def summary(arguments: Arguments) -> None:
 def table(arguments: Arguments) -> None:
     """Write one table."""
     from fxcore.report import render
+    from fxcore.report import table as tables
     from fxcore.report.results import Results
-    from fxcore.report.table import TABLES
 
     slice_ = _slice(arguments, TableSlice, make.table_slice)
-    made = TABLES[arguments.table](Results(arguments.results, slice_))
+    made = tables.TABLES[arguments.table](Results(arguments.results, slice_))
     if arguments.strict:
         render.complete(made)
     render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in paths.TABLE_KINDS))
@@ -254,12 +255,12 @@ def table(arguments: Arguments) -> None:
 
 def figure(arguments: Arguments) -> None:
     """Write one figure."""
-    from fxcore.report.figure import FIGURES, write
+    from fxcore.report import figure as figures
     from fxcore.report.results import Results
 
     slice_ = _slice(arguments, FigureSlice, make.figure_slice)
-    made = FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
-    write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in paths.FIGURE_KINDS))
+    made = figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
+    figures.write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in paths.FIGURE_KINDS))
 
 
 def index(arguments: Arguments) -> None:
@@ -267,6 +268,18 @@ def index(arguments: Arguments) -> None:
     from fxcore.report.index import index as write
 
     write(arguments.results, arguments.tables, arguments.figures)
+
+
+def explain(arguments: Arguments) -> None:
+    """Say what made the numbers of a dataset and task in a table or figure: runs, choice, weights, parameters, data, commits."""
+    from fxcore.report import explain as explaining
+    from fxcore.report.results import Results
+
+    params = experiment.load(Path(arguments.params))
+    results = Results(arguments.results or Path(params.results_root), make.table_slice(params))
+    facts = explaining.explain(results, arguments.table, arguments.dataset, arguments.task, TABLES, FIGURES)
+    as_json = json.dumps(facts, indent=1, ensure_ascii=False)
+    sys.stdout.write(f"{as_json}\n" if arguments.json else explaining.describe(facts))
 
 
 def import_weights(arguments: Arguments) -> None:

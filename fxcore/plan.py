@@ -62,9 +62,10 @@ class Plan:
         """
         if unknown := [key for key in config if key not in SETTINGS]:
             raise InputError(f"--config {unknown[0]}=…: no such setting; known: {', '.join(SETTINGS)}")
-        if not isinstance(strict := config.get("strict", False), bool):
+        # Snakemake makes a truth value of True and leaves true as it is.
+        if (strict := str(config.get("strict", False)).lower()) not in ("true", "false"):
             raise InputError(f"--config strict={strict}: give true or false")
-        plan = replace(cls.load(config.get("params", "params.yaml")), strict="--strict" if strict else "")
+        plan = replace(cls.load(config.get("params", "params.yaml")), strict="--strict" if strict == "true" else "")
         return plan, plan.targets(config.get("phase"))
 
     @classmethod
@@ -260,6 +261,12 @@ class Plan:
         tables = [paths.table(self.results, name, "md") for name in self.tables]
         figures = [paths.figure(self.results, name, kind) for name in self.figures for kind in ("png", "md")]
         return list(map(str, [*tables, *figures]))
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """The captions of the figures that are made, by name; for Snakemake's report."""
+        written = {name: paths.figure(self.results, name, "md") for name in self.figures}
+        return {name: path.read_text(encoding="utf-8") for name, path in written.items() if path.exists()}
 
     # Slices
 

@@ -85,6 +85,16 @@ def test_a_complete_run_is_recorded(monkeypatch):
 
 
 @pytest.mark.usefixtures("project")
+def test_a_strict_run_is_asked_strictly_whether_work_is_left(monkeypatch):
+    Path(".dvc").mkdir()
+    ran = _tools(monkeypatch, "Nothing to be done")
+    plan, _ = Plan.of({"strict": "true"})
+    assert "recorded with DVC" in versioning.finished(plan, "params.yaml", [])
+    dry_run = next(arguments for arguments in ran if "--dry-run" in arguments)
+    assert dry_run[-4:] == ("--config", "strict=true", "--", "all")
+
+
+@pytest.mark.usefixtures("project")
 def test_after_a_complete_run_there_is_a_report_and_a_line_why_nothing_was_recorded(monkeypatch):
     ran = _tools(monkeypatch)
     said = versioning.finished(Plan.load("params.yaml"), "params.yaml", ["all"])

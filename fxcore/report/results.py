@@ -42,7 +42,7 @@ class Results:
 
     def manifest(self, key: str) -> dict[str, Any]:
         """A dataset's manifest."""
-        return _json(paths.store(self.root, key, self.slice.store_size) / "manifest.json")
+        return read_json(paths.store(self.root, key, self.slice.store_size) / "manifest.json")
 
     def dataset(self, key: str) -> Dataset:
         """A dataset's block of the parameters, as its store was made with."""
@@ -50,22 +50,22 @@ class Results:
 
     def metrics(self, run: str) -> dict[str, Any]:
         """A run's test metrics: dataset → task → branch."""
-        found: dict[str, Any] = _json(paths.metrics(self.root, run))["test"]
+        found: dict[str, Any] = read_json(paths.metrics(self.root, run))["test"]
         return found
 
     def seen(self, run: str) -> dict[str, dict[str, int]]:
         """Training images that a run saw: dataset → task → number, repeats counted."""
-        found: dict[str, dict[str, int]] = _json(paths.metrics(self.root, run))["seen"]
+        found: dict[str, dict[str, int]] = read_json(paths.metrics(self.root, run))["seen"]
         return found
 
     def few_shot(self) -> dict[str, Any]:
         """Test metrics of trainings on few images: run → its dataset and task, and by number of images the mean over draws."""
-        found: dict[str, Any] = _json(paths.few_shot_metrics(self.root))["runs"]
+        found: dict[str, Any] = read_json(paths.few_shot_metrics(self.root))["runs"]
         return found
 
     def choice(self, run: str) -> dict[str, Any]:
         """What validation chose for a run, among what, and its snapshots."""
-        return _json(paths.choice(self.root, run))
+        return read_json(paths.choice(self.root, run))
 
     def kind(self, keys: Iterable[str]) -> str:
         """What the pictures are, for captions."""
@@ -108,7 +108,12 @@ def _splitting(dataset: Dataset) -> str:
     return OWN if Split.VAL in given else "the release's own test set, validation held out by patient"
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of the results says.
+
+    Raises:
+        InputError: it is not readable; how to make it again.
+    """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

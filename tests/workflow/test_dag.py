@@ -1,15 +1,18 @@
 """The whole way through on the tiny experiment, and what an edit re-runs."""
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
+from fxcore import cli
 from fxcore.params.experiment import load
 from fxcore.paths import TABLE_KINDS
 from fxcore.work import Sizes
@@ -157,6 +160,20 @@ def test_every_artifact_says_what_made_it(experiment):
     for made in (manifest, metrics, trained):
         assert {"fxcore", "commit", "params"} <= set(made)
     assert trained["params"]["pretrain"]["batch_size"] == 4
+
+
+def test_every_number_is_explained_by_files_that_are_there(experiment, capsys):
+    for of, task in (("table3_pretraining", "localization"), ("figure2_cross_task", "segmentation")):
+        asked = ["explain", of, "example_a", task, "--params", str(experiment.params())]
+        assert cli.main([*asked, "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert list(facts["runs"]) == ["foundation_x", "example_a_localization"][: 2 if task == "localization" else 1]
+        for run in facts["runs"].values():
+            for one in (*run["chosen"].values(), run["predictions"], *run.get("snapshots", ())):
+                assert hashlib.sha256(Path(one["file"]).read_bytes()).hexdigest() == one["sha256"]
+            assert run["params"]["value"]["seed"] == 7
+        assert cli.main(asked) == 0
+        assert capsys.readouterr().out.startswith(f"Example A (example_a), {task}, in {experiment.results}/")
 
 
 def test_every_rule_leaves_a_log_under_its_own_name(experiment):

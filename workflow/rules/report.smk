@@ -3,6 +3,8 @@ rule table:
     input:
         results=plan.table_inputs,
         src=sources.closure("fxcore.report.table"),
+        # Which splits are a release's own, for captions.
+        registry="fxcore/data/registry.yaml",
     output:
         f"{RESULTS}/tables/{{table}}.csv",
         f"{RESULTS}/tables/{{table}}.md",
@@ -35,6 +37,8 @@ rule figure:
     input:
         results=plan.figure_inputs,
         src=sources.closure("fxcore.report.figure"),
+        # Which splits are a release's own, for captions.
+        registry="fxcore/data/registry.yaml",
     output:
         report(
             f"{RESULTS}/figures/{{figure}}.png",
