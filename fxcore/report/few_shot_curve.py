@@ -59,6 +59,7 @@ def _panel(axis: Axes, results: Results, target: Target) -> None:
     axis.set_title(f"{results.slice.titles[target.dataset]}, {target.task}", fontsize=7, loc="left")
     axis.set_xlabel("training images")
     axis.set_ylabel(printed(metric))
+    axis.set_ylim(bottom=max(0.0, axis.get_ylim()[0]))
     axis.set_xticks(results.slice.few_shot.samples)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=6)
 

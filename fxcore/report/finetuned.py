@@ -16,6 +16,8 @@ from fxcore.report.results import Results
 HOW = "docs/how-to/start-from-weights.md"
 NOT_SUPPLIED = "not supplied"
 UNPAIRED = Gap("Δ", "Foundation X, or a run with a number beside it, is missing", True)
+UNPRINTED = Gap("published", "not in the paper", True)
+"""Why a row has no difference, and why no published numbers."""
 HEAD_ONLY = "head only"
 
 

@@ -62,13 +62,14 @@ def _panel(axis: Axes, results: Results, names: Sequence[str], key: str, task: T
             continue
         cycle, value = max(points, key=lambda point: point[1])
         axis.plot(*zip(*points, strict=True), label=f"{label}: best {value:.1f} after cycle {cycle}", **style)
-        ring: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.0}
+        ring: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "clip_on": False}
         axis.plot([cycle], [value], color=style["color"], linestyle="none", **ring)
     axis.set_title(f"{results.slice.titles[key]}, {task}", fontsize=7, loc="left")
     axis.set_xlabel("cycle")
     axis.set_ylabel(printed(headline(task, results.slice.evaluate.iou)))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.margins(y=0.12)
+    axis.set_ylim(bottom=max(0.0, axis.get_ylim()[0]))
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=6)
 
 

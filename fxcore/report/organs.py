@@ -10,7 +10,7 @@ from fxcore.errors import InputError
 from fxcore.evaluation.headline import headline, printed
 from fxcore.evaluation.statistics import standing
 from fxcore.passes import Task
-from fxcore.report.finetuned import ours, shown, visited
+from fxcore.report.finetuned import UNPRINTED, ours, shown, visited
 from fxcore.report.gaps import Gap, missing, noted
 from fxcore.report.published import organs as published
 from fxcore.report.render import Table, interval
@@ -148,7 +148,7 @@ def _record(results: Results, pair: Pair, organ: str) -> Record:
         "published_foundation_x": printed_there and printed_there.foundation_x,
         "test_images": counts.get("images"),
         "test_patients": counts.get("patients"),
-        "note": noted(pair.gaps(organ, metric), remark),
+        "note": noted([*pair.gaps(organ, metric), *([] if printed_there else [UNPRINTED])], remark),
     }
 
 

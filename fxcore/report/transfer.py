@@ -13,6 +13,7 @@ from fxcore.report.finetuned import (
     HOW,
     NOT_SUPPLIED,
     UNPAIRED,
+    UNPRINTED,
     Initialisation,
     best,
     columns,
@@ -140,6 +141,8 @@ def _row(cells: Sequence[Cell]) -> tuple[str, ...]:
     mine = next((one for one in records if one["against_run"]), None)
     against = next((one for one in records if mine and one["run"] == mine["against_run"]), None)
     in_print = published().get(first["key"])
+    gaps = [gap for _, of_record in cells for gap in of_record]
+    gaps += [*([] if mine else [UNPAIRED]), *([] if in_print else [UNPRINTED])]
     return (
         first["dataset"],
         printed(first["metric"]),
@@ -148,7 +151,7 @@ def _row(cells: Sequence[Cell]) -> tuple[str, ...]:
         against["initialisation"] if against else "none",
         *(f"{in_print.of(name):.2f}" if in_print else "not in the paper" for name in PUBLISHED),
         f"{first['test_images']:,} ({first['test_patients']:,})",
-        noted([*(gap for _, gaps in cells for gap in gaps), *([] if mine else [UNPAIRED])]),
+        noted(gaps),
     )
 
 

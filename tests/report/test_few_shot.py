@@ -78,6 +78,7 @@ def test_a_number_that_the_paper_has_not_says_so(tiny, handmade):
     table = table6_few_shot(handmade(tiny(**STUDY | {"few_shot": few}), few_shot=found))
     row = dict(zip(table.header, table.rows[1], strict=True))
     assert (row["training images"], row["published Ark"]) == ("7", "not in the paper")
+    assert row["note"].endswith("no published: not in the paper")
 
 
 def test_without_runs_there_is_no_table(tiny, handmade):
