@@ -41,9 +41,11 @@ def _tiny() -> dict[str, Any]:
 
 @pytest.fixture
 def tiny(_tiny):
-    """Parameters of the tiny preset with changes: `tiny(pretrain__stage="pass")`."""
+    """Parameters of the tiny preset with changes: `tiny(pretrain__stage="pass")`; with other runs, without those beside them."""
 
     def make(**changes: Any) -> Params:
+        if "runs" in changes:
+            changes = {"finetune": {}, "few_shot": {}, "release": []} | changes
         return Params.model_validate(changed(_tiny, changes))
 
     return make

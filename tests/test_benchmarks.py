@@ -96,3 +96,16 @@ def test_the_benchmark_of_stores_compares_with_opencv(benchmark, capsys):
     for one in (png, jpg):
         pure, ours = (float(cell.removesuffix("/s").replace(",", "")) for cell in one[1:3])
         assert float(one[3]) == pytest.approx(ours / pure, rel=0.05, abs=0.01)
+
+
+def test_the_benchmark_of_evaluation_compares_with_scikit_learn_and_pycocotools(benchmark, capsys):
+    tiny = {"IMAGES": 60, "CLASSES": 2, "RESAMPLES": 4, "FEW": 2, "SHOWN": 8, "FOUND": 6, "DRAWN": 2, "ROUNDS": 1}
+    benchmark("evaluation.py", **tiny)["main"]()
+    table, memory = capsys.readouterr().out.split("\n\n")
+    _, _, *rows = _cells(table)
+    assert [one[0].split(",")[0] for one in rows] == ["AUC", "mAP40", "mAP40", *["COCO's AP"] * 3]
+    for one in rows:
+        ours, theirs = (float(cell.removesuffix(" s")) for cell in one[2:4])
+        assert float(one[4]) == pytest.approx(theirs / ours, rel=0.02, abs=0.1)
+    assert all(float(rows[place][1].rsplit(" ", 1)[1]) < 1e-15 for place in (1, 3, 5))
+    assert float(memory.split(": ")[1].split()[0]) > 0

@@ -16,9 +16,10 @@ import pandas as pd
 from fxcore import provenance
 from fxcore.data.store import OpenStores, Store
 from fxcore.errors import InputError
-from fxcore.evaluation.bootstrap import ClassMean, Statistic, estimate
-from fxcore.evaluation.headline import headline
-from fxcore.evaluation.statistics import UNTRAINED, metrics, standing
+from fxcore.evaluation.bootstrap import Values, class_mean, interval, replicates
+from fxcore.evaluation.classification import Labelled
+from fxcore.evaluation.metric import Metric
+from fxcore.evaluation.statistics import UNTRAINED, Measured, standing
 from fxcore.files import write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
@@ -29,9 +30,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Test predictions of a run, what validation chose (dataset → task → branch → cycle, and the choice), how, and images seen."""
+    """Predictions of a run, by dataset, task, branch and split.
 
-    table: pd.DataFrame
+    Beside them: what validation chose (dataset → task → branch → cycle, and the choice), how, and images seen.
+    """
+
+    tables: Mapping[tuple[str, str, str, str], pd.DataFrame]
     chosen: Mapping[str, Mapping[str, Mapping[str, Any]]]
     how: ScoreSlice
     seen: Mapping[str, Mapping[str, int]]
@@ -44,10 +48,10 @@ class Scored:
             InputError: it is not readable.
         """
         try:
-            table = pd.read_parquet(predictions)
+            tables = dict(list(pd.read_parquet(predictions).groupby(["dataset", "task", "branch", "split"])))
             facts = json.loads(choice.read_text(encoding="utf-8"))
             how = ScoreSlice.model_validate(facts["params"])
-            return cls(table[table["split"] == Split.TEST], facts["chosen"], how, facts["seen"])
+            return cls(tables, facts["chosen"], how, facts["seen"])
         except (OSError, ValueError, KeyError) as error:
             raise InputError(
                 f"{predictions}: not readable predictions ({error}); make them again with: snakemake --cores all --force --"
@@ -58,21 +62,22 @@ class Scored:
         """Whether the run was scored on a dataset and task."""
         return task in self.chosen.get(name, {})
 
-    def of(self, name: str, task: str, branch: str) -> pd.DataFrame:
-        """The predictions of a branch for a dataset and task."""
-        table = self.table
-        return table[(table["dataset"] == name) & (table["task"] == task) & (table["branch"] == branch)]
+    def of(self, name: str, task: str, branch: str, split: Split = Split.TEST) -> pd.DataFrame:
+        """The predictions of a branch for a dataset and task; no rows where there are none."""
+        some = next(iter(self.tables.values()))
+        return self.tables.get((name, task, branch, split), some.iloc[:0])
 
 
 def evaluate(slice_: EvaluateSlice, scored: Callable[[str], Scored], stores: OpenStores, output: Path) -> None:
-    """Write dataset → task → branch → metric with `value, low, high` (0..1, null where undefined), counts and classes.
+    """Write dataset → task → branch → metric.
 
-    The teacher's headline (without one, the student's) is also compared, paired by image: `gain` is what it has over the untrained
-    network, where that one was scored; `difference` over the first run of `slice_.against` that has the dataset and task.
-    `scored` reads what was predicted for a run.
+    A metric is `value, low, high` (null where undefined), the same of each class under `classes`, and under `undefined` why a
+    class has no value. The headline of the teacher (without one, the student) is also compared, paired by image: `gain` is what it
+    has over the untrained network, where that one was scored; `differences` over each run of `slice_.against` that has the dataset
+    and task. `scored` reads what was predicted for a run.
 
     Raises:
-        InputError: predictions that do not cover the test images.
+        InputError: predictions that do not cover the images.
     """
     mine, others = scored(slice_.run), {run: scored(run) for run in slice_.against}
     opened = stores(mine.chosen)
@@ -90,10 +95,13 @@ class Cell:
 
     def __init__(self, slice_: EvaluateSlice, mine: Scored, name: str, task: Task, store: Store) -> None:
         """`mine` are the predictions that are evaluated."""
-        self.slice, self.mine, self.name, self.task, self.store = slice_, mine, name, task, store
-        self.how = mine.how
-        self.heads, self.rows = store.heads((task,)), store.rows(task, Split.TEST)
-        self.patients = store.table["patient"].to_numpy()[self.rows]
+        self.slice, self.mine, self.name, self.task = slice_, mine, name, task
+        heads = store.heads((task,))
+        self.test, self.validation = (
+            Measured(task, store, heads, split, mine.how) for split in (Split.TEST, Split.VAL)
+        )
+        self.labels = heads.reported(task)
+        self.patients = store.table["patient"].to_numpy()[self.test.rows]
         # The same resamples for every run, whatever its seed.
         self.seed = derive("bootstrap", name, task)
 
@@ -101,54 +109,76 @@ class Cell:
         """Metrics of every branch, and how the one that stands for the run compares."""
         chosen = self.mine.chosen[self.name][self.task]
         cycles = {branch: cycle for branch, cycle in chosen.items() if branch != "choice"}
-        branches = (*cycles, *([UNTRAINED] if self.how.untrained else []))
-        statistics = {branch: self.statistics(self.mine, branch) for branch in branches}
-        main = headline(self.task, self.how.iou)
+        branches = (*cycles, *([UNTRAINED] if self.mine.how.untrained else []))
+        main, images = self.test.main, {"images": len(self.test.rows), "patients": len(np.unique(self.patients))}
         found: dict[str, Any] = {"metric": main, "choice": chosen["choice"]}
-        for branch, of_branch in statistics.items():
-            counts = {
-                "images": len(self.rows),
-                "patients": len(np.unique(self.patients)),
-                "cycle": cycles.get(branch, 0),
+        headlines = {}
+        for branch in branches:
+            metrics = self.metrics(branch)
+            values = self._replicates(metrics)
+            headlines[branch] = values[main]
+            found[branch] = images | {"cycle": cycles.get(branch, 0)}
+            found[branch] |= {name: self._metric(values[name], one) for name, one in metrics.items()}
+        trained = headlines[standing(cycles)]
+        if self.mine.how.untrained:
+            found["gain"] = self._estimates(trained - headlines[UNTRAINED])
+        if those := {run: other for run, other in others.items() if other.has(self.name, self.task)}:
+            found["differences"] = {
+                run: self._estimates(trained - self._headline(other)) for run, other in those.items()
             }
-            found[branch] = counts | {metric: self._metric(one) for metric, one in of_branch.items()}
-        trained = statistics[standing(cycles)][main]
-        if self.how.untrained:
-            found["gain"] = self._over(trained, statistics[UNTRAINED][main])
-        for run, other in others.items():
-            if other.has(self.name, self.task):
-                theirs = self.statistics(other, standing(other.chosen[self.name][self.task]))[main]
-                found["difference"] = {"run": run, **self._over(trained, theirs)}
-                break
         return found
 
-    def _over(self, ours: Statistic, theirs: Statistic) -> dict[str, float | None]:
-        """What one statistic has over another, paired by image."""
-        return self._interval(lambda weights: ours(weights) - theirs(weights))
+    def metrics(self, branch: str) -> dict[str, Metric]:
+        """All metrics of a branch's predictions."""
+        validation = self.mine.of(self.name, self.task, branch, Split.VAL)
+        return self.test.metrics(
+            self._predictions(self.mine, branch), self._validated(validation) if len(validation) else None
+        )
 
-    def statistics(self, of: Scored, branch: str) -> dict[str, ClassMean]:
-        """Metrics of one branch's predictions as functions of image weights.
+    def _validated(self, predictions: pd.DataFrame) -> Labelled | None:
+        return self.validation.labelled(predictions) if self.task is Task.CLASSIFICATION else None
+
+    def _headline(self, other: Scored) -> Values:
+        """The headline of the branch that stands for another run."""
+        branch = standing(other.chosen[self.name][self.task])
+        return self._replicates({"": self.test.headline(self._predictions(other, branch))})[""]
+
+    def _predictions(self, of: Scored, branch: str) -> pd.DataFrame:
+        """A branch's predictions for the test images.
 
         Raises:
-            InputError: they are of other images than the test split.
+            InputError: they are of others.
         """
         predictions = of.of(self.name, self.task, branch)
-        if self.task is not Task.LOCALIZATION and set(predictions["row"]) != set(self.rows):
+        if not self.test.covered_by(predictions):
             raise InputError(
                 f"{self.slice.run}: predictions for {self.name} {self.task} are of other images than the test split;"
                 " score the run again"
             )
-        return metrics(self.task, predictions, self.store, self.heads, self.rows, self.how.iou, self.how.detections)
+        return predictions
 
-    def _metric(self, statistic: ClassMean) -> dict[str, Any]:
-        ones = np.ones(len(self.rows))
-        names = self.heads.reported(self.task)
-        classes = {label: number(one(ones)) for label, one in zip(names, statistic.classes, strict=True)}
-        undefined = [label for label, one in classes.items() if one is None]
-        return self._interval(statistic) | {"classes": classes, "undefined": undefined}
+    def _replicates(self, metrics: Mapping[str, Metric]) -> dict[str, Values]:
+        statistics = {name: one.statistic for name, one in metrics.items()}
+        return replicates(statistics, self.patients, self.slice.resamples, self.seed)
 
-    def _interval(self, statistic: Statistic) -> dict[str, float | None]:
-        found = estimate(statistic, self.patients, self.slice.resamples, self.slice.confidence, self.seed)
+    def _metric(self, values: Values, metric: Metric) -> dict[str, Any]:
+        undefined = {
+            label: why
+            for label, why, value in zip(self.labels, metric.reasons, values[0], strict=True)
+            if math.isnan(value)
+        }
+        return self._estimates(values) | {"undefined": undefined}
+
+    def _estimates(self, values: Values) -> dict[str, Any]:
+        """The mean over classes with its interval, and each class with its own; of differences, too.
+
+        A difference of means is the mean of differences, over the classes that both runs have a number for.
+        """
+        classes = {label: self._interval(one) for label, one in zip(self.labels, values.T, strict=True)}
+        return self._interval(class_mean(values)) | {"classes": classes}
+
+    def _interval(self, values: Values) -> dict[str, float | None]:
+        found = interval(values, self.slice.confidence)
         return {name: number(value) for name, value in found._asdict().items()}
 
 

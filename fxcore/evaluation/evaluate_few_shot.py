@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fxcore import provenance
 from fxcore.data.store import OpenStores, Store
 from fxcore.errors import InputError
-from fxcore.evaluation.bootstrap import Statistic, estimate
+from fxcore.evaluation.bootstrap import class_mean, interval, replicates
 from fxcore.evaluation.evaluate import number
-from fxcore.evaluation.headline import headline
-from fxcore.evaluation.statistics import metrics
+from fxcore.evaluation.statistics import Measured
 from fxcore.files import write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
@@ -51,17 +51,10 @@ class Trained:
                 f" {predictions}"
             ) from error
 
-    def statistics(self, store: Store) -> dict[int, list[Statistic]]:
-        """By number of training images, the headline metric of every draw as a function of image weights."""
-        heads, rows = store.heads((self.task,)), store.rows(self.task, Split.TEST)
-        how = self.how.score
-        found: dict[int, list[Statistic]] = {}
-        for samples in self.how.samples:
-            for draw in range(1, self.how.draws + 1):
-                table = self.table[(self.table["samples"] == samples) & (self.table["draw"] == draw)]
-                of = metrics(self.task, table, store, heads, rows, how.iou, how.detections)
-                found.setdefault(samples, []).append(of[headline(self.task, how.iou)])
-        return found
+    def of(self, samples: int) -> list[pd.DataFrame]:
+        """The predictions of each draw of that many training images."""
+        table = self.table[self.table["samples"] == samples]
+        return [table[table["draw"] == draw] for draw in range(1, self.how.draws + 1)]
 
 
 def evaluate_few_shot(
@@ -86,14 +79,21 @@ def evaluate_few_shot(
 
 
 class Compared:
-    """The trainings of one run, as functions of image weights."""
+    """The trainings of one run: by number of training images the headline of every draw and resample, (draws, 1 + resamples)."""
 
     def __init__(self, slice_: FewShotMetricsSlice, trained: Trained, store: Store) -> None:
         self.slice, self.trained = slice_, trained
         self.cell = (trained.dataset, trained.task)
-        rows = store.rows(trained.task, Split.TEST)
-        self.patients = store.table["patient"].to_numpy()[rows]
-        self.statistics = trained.statistics(store)
+        heads = store.heads((trained.task,))
+        self.test = Measured(trained.task, store, heads, Split.TEST, trained.how.score)
+        self.patients = store.table["patient"].to_numpy()[self.test.rows]
+        self.values = {samples: self._values(trained.of(samples)) for samples in trained.how.samples}
+
+    def _values(self, draws: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
+        """Under the same resamples as every other run of this dataset and task."""
+        statistics = {str(number): self.test.headline(table).statistic for number, table in enumerate(draws)}
+        found = replicates(statistics, self.patients, self.slice.resamples, derive("bootstrap", *self.cell))
+        return np.stack([class_mean(values) for values in found.values()])
 
     def evaluate(self, others: Mapping[str, Compared]) -> dict[str, Any]:
         """What is written of one run."""
@@ -102,20 +102,19 @@ class Compared:
         return {
             "dataset": dataset,
             "task": str(task),
-            "metric": headline(task, self.trained.how.score.iou),
+            "metric": self.test.main,
             "images": len(self.patients),
             "patients": len(np.unique(self.patients)),
-            "samples": {str(samples): self._samples(samples, beside) for samples in self.statistics},
+            "samples": {str(samples): self._samples(samples, beside) for samples in self.values},
         }
 
     def _samples(self, samples: int, beside: Mapping[str, Compared]) -> dict[str, Any]:
-        ones = np.ones(len(self.patients))
-        draws = [one(ones) for one in self.statistics[samples]]
-        mean = self._mean(samples)
+        values = self.values[samples]
+        mean, draws = values.mean(axis=0), values[:, 0].tolist()
         differences = {
-            name: self._interval(_difference(mean, other._mean(samples)))
+            name: self._interval(mean - other.values[samples].mean(axis=0))
             for name, other in beside.items()
-            if samples in other.statistics
+            if samples in other.values
         }
         return {
             **self._interval(mean),
@@ -124,17 +123,5 @@ class Compared:
             "differences": differences,
         }
 
-    def _mean(self, samples: int) -> Statistic:
-        """Over the draws."""
-        of = self.statistics[samples]
-        return lambda weights: fmean(one(weights) for one in of)
-
-    def _interval(self, statistic: Statistic) -> dict[str, float | None]:
-        """A statistic with its interval, under the same resamples as every other of this dataset and task."""
-        seed = derive("bootstrap", *self.cell)
-        made = estimate(statistic, self.patients, self.slice.resamples, self.slice.confidence, seed)
-        return {end: number(value) for end, value in made._asdict().items()}
-
-
-def _difference(ours: Statistic, theirs: Statistic) -> Statistic:
-    return lambda weights: ours(weights) - theirs(weights)
+    def _interval(self, values: NDArray[np.float64]) -> dict[str, float | None]:
+        return {end: number(value) for end, value in interval(values, self.slice.confidence)._asdict().items()}

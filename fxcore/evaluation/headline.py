@@ -1,15 +1,29 @@
-"""The one metric of each task that tables show and validation chooses by."""
+"""How metrics are named and printed, and the one of each task that tables show and validation chooses by."""
 
 from __future__ import annotations
 
 from fxcore.passes import Task
 
-_PRINTED = {"auc": "AUC", "dice": "Dice"}
+_PRINTED = {
+    **{name: name.upper() for name in ("auc", "ap", "ece", "ar", "hd95")},
+    "brier": "Brier score",
+    "dice": "Dice",
+    "iou": "IoU",
+}
+_OF = {"positive": "positives", "pooled": "pooled"}
+_IN_PIXELS = ("hd95",)
 
 
 def printed(metric: str) -> str:
     """A metric's name as tables and figures print it."""
-    return _PRINTED.get(metric, metric.replace("map", "mAP"))
+    name, _, of = metric.partition("_")
+    text = _PRINTED.get(name, name.replace("map", "mAP"))
+    return f"{text}, {_OF[of]}" if of else text
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of one, printed in percent; if not it is a distance in native pixels."""
+    return metric not in _IN_PIXELS
 
 
 def headline(task: Task, iou: float) -> str:

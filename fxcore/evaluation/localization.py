@@ -1,109 +1,130 @@
-"""Average precision at one overlap, as COCO computes it (mAP40: IoU 0.40; Foundation X, section 8).
+"""Metrics of boxes as COCO computes them (mAP40: IoU 0.40; Foundation X, section 8).
 
-pycocotools matches detections with ground truth once; precision and recall are then functions of image weights.
+Detections are matched with truth once; precision and recall are then functions of image weights.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from fxcore.evaluation.bootstrap import ClassMean, Weights
+from fxcore.evaluation.bootstrap import Values, Weights
+from fxcore.evaluation.matching import Boxes, first, hits
+from fxcore.evaluation.metric import Metric, Ratio
 
+COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 _RECALLS = np.linspace(0, 1, 101)
-_EVERY_AREA = [0.0, 1e10]
 
 
-class Boxes(NamedTuple):
-    """Boxes of one image: class indices (n,), left-top-width-height (n, 4) in any unit, and for detections scores (n,)."""
+@dataclass(frozen=True)
+class Detected:
+    """Truth and detections of the same images; the `detections` highest scores of an image count, over all its classes.
 
-    labels: NDArray[np.integer]
-    xywh: NDArray[np.floating]
-    scores: NDArray[np.floating] | None = None
-
-
-class AveragePrecision:
-    """AP of one class as a function of image weights."""
-
-    def __init__(
-        self, scores: NDArray[np.float64], hits: NDArray[np.bool_], images: NDArray[np.int64], truths: NDArray[np.int64]
-    ) -> None:
-        """`scores`, `hits`, `images` of each detection; `truths` counts each image's ground-truth boxes."""
-        order = np.argsort(-scores, kind="stable")
-        self.hits, self.images, self.truths = hits[order].astype(np.float64), images[order], truths
-
-    def __call__(self, weights: Weights) -> float:
-        """Precision averaged over 101 recalls, each the best at that recall or above; NaN without ground truth."""
-        truths = float((weights * self.truths).sum())
-        if truths == 0:
-            return float("nan")
-        counted = weights[self.images]
-        true, false = np.cumsum(counted * self.hits), np.cumsum(counted * (1 - self.hits))
-        precision = true / np.maximum(true + false, np.spacing(1))
-        best = np.maximum.accumulate(precision[::-1])[::-1]
-        reached = np.searchsorted(true / truths, _RECALLS, side="left")
-        return float(np.append(best, 0.0)[np.minimum(reached, len(best))].mean())
-
-
-def mean_average_precision(
-    truth: Sequence[Boxes], found: Sequence[Boxes], classes: int, iou: float, detections: int
-) -> ClassMean:
-    """Mean over the classes that have ground truth; `truth` and `found` of the same images in the same order.
-
-    The `detections` highest-scoring boxes of an image count, over all its classes; a hit overlaps by at least `iou`.
+    pycocotools' `maxDets` is for each image and class: the same where no image has more than that many boxes in all.
+    A class with a box or score that is no number has no truth here, so that nothing is ranked silently.
     """
-    images = len(truth)
-    entries = _matched(truth, found, classes, iou, detections).evalImgs
-    return ClassMean([_average_precision(entries[label * images : (label + 1) * images]) for label in range(classes)])
+
+    truth: Boxes
+    found: Boxes
+    images: int
+    classes: int
+    detections: int
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """Detections whose numbers are numbers."""
+        return np.isfinite(self.found.scores) & np.isfinite(self.found.xywh).all(axis=1)
+
+    @cached_property
+    def broken(self) -> NDArray[np.int64]:
+        """Images with detections that are no numbers, for each class."""
+        places = np.unique(self.found.images[~self.usable] * self.classes + self.found.labels[~self.usable])
+        return np.bincount(places % self.classes, minlength=self.classes)
+
+    @cached_property
+    def first(self) -> Boxes:
+        """Detections that count, by image and falling score."""
+        return first(self.found.only(self.usable), self.detections)
+
+    @cached_property
+    def truths(self) -> NDArray[np.float64]:
+        """Boxes of each image and class: (images, classes)."""
+        number = np.bincount(self.truth.images * self.classes + self.truth.labels, minlength=self.images * self.classes)
+        return np.where(self.broken > 0, 0.0, number.reshape(self.images, self.classes))
+
+    def hits(self, ious: Sequence[float]) -> NDArray[np.bool_]:
+        """(ious, detections that count)."""
+        return hits(self.truth, self.first, self.classes, ious)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why a class has no number."""
+        return [
+            f"NaN boxes in {broken} of {self.images} images" if broken else "no positives" for broken in self.broken
+        ]
 
 
-def _average_precision(entries: Sequence[dict[str, Any] | None]) -> AveragePrecision:
-    """From pycocotools' record of each image for one class; None where the image has neither truth nor detection."""
-    truths = np.array([len(one["gtIds"]) if one else 0 for one in entries], dtype=np.int64)
-    scores = [np.asarray(one["dtScores"], dtype=np.float64) if one else np.empty(0) for one in entries]
-    hits = [np.asarray(one["dtMatches"]).reshape(-1) > 0 if one else np.empty(0, dtype=bool) for one in entries]
-    images = np.repeat(np.arange(len(entries)), [len(one) for one in scores])
-    return AveragePrecision(np.concatenate(scores), np.concatenate(hits), images, truths)
+class _Precision:
+    """Average precision of one class at several overlaps, as a function of image weights.
+
+    Between hits precision only falls, so the best precision at some recall or above is looked for at hits alone.
+    """
+
+    def __init__(self, found: Boxes, hit: NDArray[np.bool_], truths: NDArray[np.float64]) -> None:
+        order = np.argsort(-found.scores, kind="stable")
+        self.images, self.truths = found.images[order], truths
+        self.hits = [np.flatnonzero(one) for one in hit[:, order]]
+
+    def __call__(self, weights: Weights) -> NDArray[np.float64]:
+        """Mean over the overlaps (resamples,); NaN without truth."""
+        truths = weights @ self.truths
+        shown = np.cumsum(np.take(weights, self.images, axis=1), axis=1)
+        precision = np.mean([self._at(weights, shown, truths, places) for places in self.hits], axis=0)
+        return np.where(truths > 0, precision, np.nan)
+
+    def _at(
+        self, weights: Weights, shown: Weights, truths: NDArray[np.float64], places: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Precision averaged over 101 recalls, each the best at that recall or above, as pycocotools."""
+        true = np.cumsum(np.take(weights, self.images[places], axis=1), axis=1)
+        precision = true / (np.take(shown, places, axis=1) + np.spacing(1))
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        recall = true / np.maximum(truths, np.spacing(1))[:, None]
+        reached = np.searchsorted(_RECALLS, recall, side="right")
+        steps = np.diff(reached, axis=1, prepend=0)
+        return np.asarray((best * steps).sum(axis=1) / len(_RECALLS))
 
 
-def _matched(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int, iou: float, detections: int) -> COCOeval:
-    best = [_first(one, detections) for one in found]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_coco(truth, classes), _coco(best, classes), "bbox")
-        evaluation.params.iouThrs = np.array([iou])
-        evaluation.params.maxDets = [detections]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [_EVERY_AREA], ["all"]
-        evaluation.evaluate()
-    return evaluation
+def average_precision(data: Detected, ious: Sequence[float]) -> Metric:
+    """Average precision, 0..1, averaged over overlaps, of classes with truth; a hit overlaps by at least the IoU."""
+    hit = data.hits(ious)
+    classes = [
+        _Precision(data.first.only(of_class), hit[:, of_class], data.truths[:, label])
+        for label, of_class in enumerate(data.first.labels == np.arange(data.classes)[:, None])
+    ]
+
+    def statistic(weights: Weights) -> Values:
+        """(resamples, images) → (resamples, classes)."""
+        return np.stack([one(weights) for one in classes], axis=1)
+
+    return Metric(statistic, data.reasons)
 
 
-def _first(boxes: Boxes, count: int) -> Boxes:
-    """The highest scores over all classes."""
-    assert boxes.scores is not None
-    order = np.argsort(-boxes.scores, kind="stable")[:count]
-    return Boxes(boxes.labels[order], boxes.xywh[order], boxes.scores[order])
+def average_recall(data: Detected, ious: Sequence[float]) -> Metric:
+    """The share of truth that is hit, 0..1, averaged over overlaps."""
+    places = data.first.images * data.classes + data.first.labels
+    number = np.bincount(places, data.hits(ious).mean(axis=0), data.images * data.classes)
+    return Metric(Ratio(number.reshape(data.images, data.classes), data.truths), data.reasons)
 
 
-def _coco(images: Sequence[Boxes], classes: int) -> COCO:
-    annotations: list[dict[str, Any]] = []
-    for image, one in enumerate(images):
-        scores = [None] * len(one.labels) if one.scores is None else one.scores.tolist()
-        for label, box, score in zip(one.labels.tolist(), one.xywh.tolist(), scores, strict=True):
-            # Identifiers start at 1: pycocotools takes a match with identifier 0 for no match.
-            place = {"id": len(annotations) + 1, "image_id": image, "category_id": label}
-            annotations.append(place | {"bbox": box, "area": box[2] * box[3], "iscrowd": 0, "score": score})
-    made = COCO()
-    made.dataset = {
-        "images": [{"id": image} for image in range(len(images))],
-        "categories": [{"id": label} for label in range(classes)],
-        "annotations": annotations,
+def metrics(data: Detected, name: str, iou: float) -> dict[str, Metric]:
+    """The headline under its name; `map` and `ar` are COCO's AP and AR, over IoU 0.50 to 0.95, at `detections` an image."""
+    return {
+        name: average_precision(data, (iou,)),
+        "map": average_precision(data, COCO_IOUS),
+        "ar": average_recall(data, COCO_IOUS),
     }
-    made.createIndex()
-    return made

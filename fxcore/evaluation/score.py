@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -20,9 +19,10 @@ from torch import Tensor
 from fxcore import provenance
 from fxcore.data.loaders import watched
 from fxcore.data.store import OpenStores
+from fxcore.evaluation.bootstrap import observed
 from fxcore.evaluation.headline import headline
 from fxcore.evaluation.predictions import predict
-from fxcore.evaluation.statistics import UNTRAINED, metrics
+from fxcore.evaluation.statistics import UNTRAINED, Measured
 from fxcore.files import atomic, write_json
 from fxcore.machine import Machine
 from fxcore.models.foundation import FoundationX
@@ -119,10 +119,9 @@ class Scorer:
 
     def validate(self, model: FoundationX, name: str, task: Task) -> tuple[float, pd.DataFrame]:
         """The headline metric of a network on the validation images of a dataset and task, and its predictions."""
-        store = self.stores[name]
-        found, rows = self.predict(model, name, task, Split.VAL), store.rows(task, Split.VAL)
-        statistics = metrics(task, found, store, self.heads[name], rows, self.slice.iou, self.slice.detections)
-        return statistics[headline(task, self.slice.iou)](np.ones(len(rows))), found
+        found = self.predict(model, name, task, Split.VAL)
+        measured = Measured(task, self.stores[name], self.heads[name], Split.VAL, self.slice)
+        return observed(measured.headline(found).statistic, len(measured.rows)), found
 
     def tried(self) -> Iterator[tuple[Candidate, pd.DataFrame]]:
         """Every candidate with its predictions on validation."""

@@ -101,7 +101,7 @@ def _cells(results: Results, name: str, run: Run) -> Iterator[Cell]:
             alone = "no run that it changes" if run.of is None else f"{run.of} has no such dataset and task"
             gaps = (
                 *metric_gap(shown, cell, branch, metric),
-                *paired_gap(f"Δ {shown}", cell, "difference", alone),
+                *paired_gap(f"Δ {shown}", cell.get("differences", {}).get(run.of), alone),
             )
             record = {
                 "run": name,
@@ -113,7 +113,7 @@ def _cells(results: Results, name: str, run: Run) -> Iterator[Cell]:
                 "branch": branch,
                 **percent("value", cell[branch][metric]),
                 "against_run": run.of,
-                **percent("difference", cell.get("difference", {})),
+                **percent("difference", cell.get("differences", {}).get(run.of, {})),
                 "images_seen": seen[dataset][task],
                 "note": noted(gaps),
             }

@@ -19,10 +19,12 @@ class Gap:
     meant: bool
 
 
-def undefined(metric: str, classes: Iterable[str]) -> str:
-    """Why classes are missing from a mean, or the mean itself where they are all; nothing where none is."""
-    lacking = "no positives, or no negatives, in test" if metric == "auc" else "no positives in test"
-    return f"{lacking}: {named}" if (named := ", ".join(classes)) else ""
+def undefined(reasons: Mapping[str, str]) -> str:
+    """Which classes are missing from a mean, and why; `reasons` by class, as metrics files have them."""
+    of_reason: dict[str, list[str]] = {}
+    for label, reason in reasons.items():
+        of_reason.setdefault(reason, []).append(label)
+    return "; ".join(f"{reason} in test: {', '.join(labels)}" for reason, labels in of_reason.items())
 
 
 def metric_gap(column: str, cell: Mapping[str, Any], branch: str, metric: str) -> list[Gap]:
@@ -32,14 +34,14 @@ def metric_gap(column: str, cell: Mapping[str, Any], branch: str, metric: str) -
     found = cell[branch][metric]
     if found["value"] is not None:
         return []
-    return [Gap(column, undefined(metric, found.get("undefined", ())) or f"{metric} is undefined in test", False)]
+    return [Gap(column, undefined(found.get("undefined", {})) or f"{metric} is undefined in test", False)]
 
 
-def paired_gap(column: str, cell: Mapping[str, Any], name: str, without: str) -> list[Gap]:
+def paired_gap(column: str, found: Mapping[str, Any] | None, without: str) -> list[Gap]:
     """The gap in a column that shows a paired difference; `without` says why there is none to be had by the parameters."""
-    if name not in cell:
+    if found is None:
         return [Gap(column, without, True)]
-    if cell[name]["value"] is not None:
+    if found["value"] is not None:
         return []
     return [Gap(column, "one of the two compared has no number", False)]
 

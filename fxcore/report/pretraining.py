@@ -69,15 +69,15 @@ class Cell:
             yield from metric_gap("baseline", self.alone, self.alone["choice"], self.metric)
         without = "the parameters have no single-task run of this dataset and task"
         yield from () if self.baseline else (Gap("baseline", without, True),)
-        yield from paired_gap("Δ", self.joint, "difference", without)
-        yield from paired_gap("gain", self.joint, "gain", "the untrained network was not scored")
+        yield from paired_gap("Δ", self.joint.get("differences", {}).get(self.baseline), without)
+        yield from paired_gap("gain", self.joint.get("gain"), "the untrained network was not scored")
         yield from () if self.published else (Gap("published", "not in the paper", True),)
 
     def record(self, results: Results) -> Record:
         """A row of the CSV."""
         name, joint, metric = results.joint[0], self.joint, self.metric
         chosen, published = joint[joint["choice"]], self.published
-        partly = chosen[metric]["undefined"] if chosen[metric]["value"] is not None else ()
+        partly = chosen[metric]["undefined"] if chosen[metric]["value"] is not None else {}
         printed_note = f"published: {published.note}" if published and published.note else ""
         return {
             "dataset": results.slice.titles[self.key],
@@ -89,7 +89,7 @@ class Cell:
             **_of_branch("teacher", joint, "teacher", metric),
             **_of_branch("student", joint, "student", metric),
             **_of_branch("choice", joint, "choice", metric),
-            **percent("difference", joint.get("difference", {})),
+            **percent("difference", joint.get("differences", {}).get(self.baseline, {})),
             **percent("gain", joint.get("gain", {})),
             "published_baseline": published and published.baseline,
             "published_foundation_x": published and published.foundation_x,
@@ -99,7 +99,7 @@ class Cell:
             "images_seen_joint": results.seen(name)[self.key][self.task],
             "run": name,
             "baseline_run": self.baseline,
-            "note": noted(self.gaps(), undefined(metric, partly), printed_note),
+            "note": noted(self.gaps(), undefined(partly), printed_note),
         }
 
 

@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from fxcore.data import rle
 from fxcore.errors import InputError
-from fxcore.evaluation.bootstrap import estimate
+from fxcore.evaluation.bootstrap import class_mean, interval, replicates
 from fxcore.evaluation.evaluate import Scored, evaluate
+from fxcore.evaluation.metric import Ratio
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
 from fxcore.slices.evaluate import EvaluateSlice
@@ -80,7 +81,8 @@ def test_a_cell_has_every_branch_with_its_cycle_and_the_untrained_one(stores, st
 def test_equal_predictions_gain_nothing_and_without_doubt(stores, store, tmp_path):
     same, other = _scores(store, 3)[0], _scores(store, 4)[0]
     cell = _evaluate(tmp_path, stores, {"student": other, "teacher": same, "untrained": same}, CHOSEN)
-    assert cell["gain"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    zero = {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert cell["gain"] == zero | {"classes": dict.fromkeys(cell["gain"]["classes"], zero)}
     assert cell["teacher"]["auc"]["low"] < cell["teacher"]["auc"]["high"]
 
 
@@ -107,16 +109,30 @@ def _shifted(store, by):
     return table, np.reshape(scores, (-1, 2))
 
 
+def _expected(of_images):
+    """A mean over the six images, each of a patient of its own, with its interval."""
+    seed = derive("bootstrap", "example_a", Task.SEGMENTATION)
+    statistic = Ratio(of_images[:, None], np.ones((6, 1)))
+    return interval(class_mean(replicates({"": statistic}, np.arange(6), RESAMPLES, seed)[""]), CONFIDENCE)
+
+
+def _classes(store, task):
+    return store.heads((task,)).classes(task)
+
+
+def _numbers(found):
+    return found["value"], found["low"], found["high"]
+
+
 def test_the_gain_is_paired_by_image(stores, store, tmp_path):
     (teacher, ours), (untrained, floor) = _shifted(store, 2), _shifted(store, 5)
     tables = {"student": teacher, "teacher": teacher, "untrained": untrained}
     cell = _evaluate(tmp_path, stores, tables, CHOSEN, "segmentation")
     assert cell["metric"] == "dice"
     difference = (ours - floor).mean(axis=1)
-    images = np.arange(6)  # each of a patient of its own
-    seed = derive("bootstrap", "example_a", Task.SEGMENTATION)
-    expected = estimate(lambda weights: np.average(difference, weights=weights), images, RESAMPLES, CONFIDENCE, seed)
-    assert (cell["gain"]["value"], cell["gain"]["low"], cell["gain"]["high"]) == pytest.approx(expected, abs=1e-6)
+    assert _numbers(cell["gain"]) == pytest.approx(_expected(difference), abs=1e-6)
+    for label, own in zip(_classes(store, Task.SEGMENTATION), (ours - floor).T, strict=True):
+        assert _numbers(cell["gain"]["classes"][label]) == pytest.approx(_expected(own), abs=1e-6)
     unpaired = cell["teacher"]["dice"]["high"] - cell["untrained"]["dice"]["low"]
     assert cell["gain"]["high"] < unpaired
 
@@ -139,16 +155,37 @@ def test_the_metric_is_the_one_that_the_choice_was_made_by(stores, store, tmp_pa
     cell = _evaluate(tmp_path, stores, tables, CHOSEN, "localization", iou)
     assert cell["metric"] == metric
     assert (cell["teacher"][metric]["value"], cell["untrained"][metric]["value"]) == (1.0, 0.0)
-    assert cell["gain"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    assert cell["teacher"][metric]["classes"] == {"Right Lung": 1.0, "Left Lung": 1.0}
+    one = {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert cell["gain"] == one | {"classes": {"Right Lung": one, "Left Lung": one}}
+    assert cell["teacher"][metric] == cell["gain"] | {"undefined": {}}
+    assert cell["untrained"]["ar"]["value"] == 0.0
 
 
-def test_predictions_of_other_images_are_refused(stores, store, tmp_path):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda table: table[table["row"] != table["row"].iloc[0]],
+        lambda table: table.iloc[1:],
+        lambda table: pd.concat([table, table.iloc[:1]]),
+        lambda table: table.assign(row=table["row"] + 1),
+        lambda table: table.assign(label=0),
+    ],
+    ids=["an image less", "a class less", "one twice", "other images", "other classes"],
+)
+def test_predictions_of_other_images_are_refused(stores, store, tmp_path, wrong):
     some = _scores(store, 0)[0]
-    tables = {"student": some, "teacher": some[some["row"] != some["row"].iloc[0]], "untrained": some}
+    tables = {"student": some, "teacher": wrong(some), "untrained": some}
     with pytest.raises(InputError, match="r: predictions for example_a classification are of other images than the"):
         _evaluate(tmp_path, stores, tables, CHOSEN)
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_an_image_may_have_no_boxes_but_boxes_of_other_images_are_refused(stores, store, tmp_path):
+    exact = _boxes(store, exact=True)
+    tables = {"student": exact, "teacher": exact[exact["row"] != exact["row"].iloc[0]], "untrained": exact}
+    assert _evaluate(tmp_path, stores, tables, CHOSEN, "localization")["teacher"]["ar"]["value"] < 1.0
+    with pytest.raises(InputError, match="are of other images than the test split"):
+        _evaluate(tmp_path, stores, tables | {"teacher": exact.assign(row=0)}, CHOSEN, "localization")
 
 
 @pytest.mark.parametrize(("name", "content"), [("predictions.parquet", b"nothing"), ("choice.json", b"{}")])
@@ -160,22 +197,65 @@ def test_what_cannot_be_read_says_how_to_make_it_again(stores, store, tmp_path, 
         _read(tmp_path)
 
 
-def test_the_difference_from_another_run_is_paired_and_of_the_first_that_has_the_cell(stores, store, tmp_path):
+def test_the_differences_are_paired_and_from_every_run_that_has_the_cell(stores, store, tmp_path):
     (ours, mine), (theirs, other) = _shifted(store, 2), _shifted(store, 5)
     # the run itself has a teacher, which stands for it; the other has none, so its student does
     _scored(tmp_path / "r", {"student": theirs, "teacher": ours, "untrained": theirs}, CHOSEN, "segmentation")
     _scored(tmp_path / "b", {"student": theirs, "untrained": ours}, {"student": 3, "choice": "student"}, "segmentation")
+    _scored(tmp_path / "c", {"student": theirs, "teacher": ours}, CHOSEN, "segmentation")
     _scored(tmp_path / "a", {"student": _scores(store, 0)[0]}, {"student": 3, "choice": "student"})
-    slice_ = SLICE.model_copy(update={"against": ("a", "b", "r")})
+    slice_ = SLICE.model_copy(update={"against": ("a", "b", "c")})
     evaluate(
         slice_, lambda run: _read(tmp_path / run), lambda keys: {key: stores[key] for key in keys}, tmp_path / "m.json"
     )
-    found = json.loads((tmp_path / "m.json").read_text())["test"]["example_a"]["segmentation"]["difference"]
-    difference = (mine - other).mean(axis=1)
-    seed = derive("bootstrap", "example_a", Task.SEGMENTATION)
-    expected = estimate(
-        lambda weights: np.average(difference, weights=weights), np.arange(6), RESAMPLES, CONFIDENCE, seed
-    )
-    assert found["run"] == "b"
-    assert (found["value"], found["low"], found["high"]) == pytest.approx(expected, abs=1e-6)
-    assert found["value"] > 0
+    found = json.loads((tmp_path / "m.json").read_text())["test"]["example_a"]["segmentation"]["differences"]
+    assert set(found) == {"b", "c"}
+    assert _numbers(found["b"]) == pytest.approx(_expected((mine - other).mean(axis=1)), abs=1e-6)
+    assert found["b"]["value"] > 0
+    for label, own in zip(_classes(store, Task.SEGMENTATION), (mine - other).T, strict=True):
+        assert _numbers(found["b"]["classes"][label]) == pytest.approx(_expected(own), abs=1e-6)
+    assert found["c"]["value"] == found["c"]["low"] == 0
+
+
+def test_every_class_has_its_interval_and_one_without_a_number_its_reason(stores, store, tmp_path):
+    table, scores = _scores(store, 7)
+    broken = table.assign(score=table["score"].where(table["label"] == 0))  # NaN for the second class
+    cell = _evaluate(tmp_path, stores, {"student": broken, "teacher": table, "untrained": table}, CHOSEN)
+    labels, _ = store.targets(store.heads((Task.CLASSIFICATION,)))
+    truth = labels[store.rows(Task.CLASSIFICATION, Split.TEST)]
+    first, second = _classes(store, Task.CLASSIFICATION)
+    for metric in ("auc", "ap", "ece", "brier"):
+        found, nothing = cell["student"][metric], {"value": None, "low": None, "high": None}
+        assert found["undefined"][second] == "NaN scores in 6 of 6 images"
+        assert found["classes"][second] == nothing
+        assert _numbers(found) == _numbers(found["classes"][first])
+    known = cell["teacher"]["brier"]["classes"]
+    for label, own in zip((first, second), np.square(scores - truth).T, strict=True):
+        assert known[label]["value"] == pytest.approx(own.mean(), abs=1e-6)
+        assert known[label]["low"] < known[label]["value"] < known[label]["high"]
+
+
+def test_operating_points_are_chosen_on_the_branchs_own_validation_predictions(stores, store, tmp_path):
+    labels, _ = store.targets(store.heads((Task.CLASSIFICATION,)))
+    tables = []
+    for split in (Split.VAL, Split.TEST):
+        rows = store.rows(Task.CLASSIFICATION, split)
+        # right on validation above 0.7; the test is scored 0.7 throughout, so all of it counts as positive
+        scores = np.where(labels[rows] > 0.5, 0.7, 0.2) if split is Split.VAL else np.full((len(rows), 2), 0.7)
+        table = pd.DataFrame({"row": np.repeat(rows, 2), "label": np.tile([0, 1], len(rows)), "score": scores.ravel()})
+        tables.append(table.assign(task="classification", split=str(split), dataset="example_a", branch="student"))
+    _scored(tmp_path, {"student": tables[1]}, {"student": 1, "choice": "student"})
+    facts = json.loads((tmp_path / "choice.json").read_text())
+    facts["params"]["untrained"] = False
+    (tmp_path / "choice.json").write_text(json.dumps(facts))
+    opened = lambda keys: {key: stores[key] for key in keys}  # noqa: E731
+    pd.concat(tables).to_parquet(tmp_path / "predictions.parquet")
+    evaluate(SLICE, lambda _: _read(tmp_path), opened, tmp_path / "metrics.json")
+    cell = json.loads((tmp_path / "metrics.json").read_text())["test"]["example_a"]["classification"]["student"]
+    val, test = (labels[store.rows(Task.CLASSIFICATION, split)] for split in (Split.VAL, Split.TEST))
+    for place, label in enumerate(_classes(store, Task.CLASSIFICATION)):
+        both = len(set(val[:, place])) == 2
+        sensitivity, specificity = (cell[name]["classes"][label]["value"] for name in ("sensitivity", "specificity"))
+        assert sensitivity == (1.0 if both and test[:, place].any() else None)
+        assert specificity == (0.0 if both and not test[:, place].all() else None)
+    assert any(len(set(column)) == 2 for column in val.T)

@@ -18,7 +18,7 @@ def _metric(value):
 def _cell(metric, value, branch="teacher", difference=None):
     cell = {"metric": metric, "choice": branch, branch: {metric: _metric(value)}}
     if difference:
-        cell["difference"] = {"run": "full", **dict(zip(("value", "low", "high"), difference, strict=True))}
+        cell["differences"] = {"full": dict(zip(("value", "low", "high"), difference, strict=True))}
     return cell
 
 

@@ -155,7 +155,7 @@ IN_VAIN = {"runs": {"evaluate"}, "finetune": {"evaluate"}, "report": {"release@f
 report are titles."""
 AFTERWARDS = {"finetune": {"few_shot@transfer"}}
 """Jobs that Snakemake starts for a reason of their own, and DVC after those that their stage waits for."""
-WAITING = dict.fromkeys(("seed", "model", "pretrain", "evaluate"), {"finetune@transfer", "few_shot@transfer"})
+WAITING = {block: {"finetune@transfer", "few_shot@transfer"} for block in ("seed", "model", "pretrain", "evaluate")}
 """The other way round: what they start from is made again, which is the reason that Snakemake names."""
 
 
