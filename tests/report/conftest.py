@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from fxcore import paths
 from fxcore.files import write_json
 from fxcore.params.experiment import Params
 from fxcore.report.results import Results
-from fxcore.slices.make import figure_slice, store_slice
+from fxcore.slices.make import store_slice, table_slice
+from fxcore.slices.report import TableSlice
 
 
 @pytest.fixture
@@ -28,6 +30,7 @@ def handmade(tmp_path):
         synthetic: bool = True,
         few_shot: dict[str, Any] | None = None,
         manifests: dict[str, dict[str, Any]] | None = None,
+        of: Callable[[Params], TableSlice] = table_slice,
     ) -> Results:
         root: Path = tmp_path / "results"
         for key in params.datasets:
@@ -42,6 +45,6 @@ def handmade(tmp_path):
             write_json(paths.choice(root, run), choice)
         if few_shot:
             write_json(paths.few_shot_metrics(root), {"runs": few_shot})
-        return Results(root, figure_slice(params))
+        return Results(root, of(params))
 
     return make
