@@ -18,9 +18,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import frame_to_be_available_and_switch_to_it
 from selenium.webdriver.support.ui import WebDriverWait
 
-from fxcore.contents import FIGURES
+from fxcore import contents
+from fxcore.params.experiment import load
+from tests.conftest import TINY
 
-TABLES = ("table1_datasets", "table2_schedule", "table3_pretraining")
+TABLES, FIGURES = contents.tables(load(TINY)), contents.figures(load(TINY))
 """Of the tiny experiment."""
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 OPTIONS = (
