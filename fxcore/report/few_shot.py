@@ -87,7 +87,7 @@ def table6_few_shot(results: Results) -> Table:
     keys = visited(results, few.runs)
     draws = f"{few.draws} draws" if few.draws > 1 else "one draw, so that its spread is unknown,"
     caption = (
-        f"{results.kind(keys)} Test split of {results.named(keys)}, percent: means over {draws} of images, heads and order,"
+        f"{results.kind(keys)} Test split of {results.named(keys)}, percent; one seed: means over {draws} of images, heads and order,"
         f" each with at least {few.updates} updates; in brackets {100 * results.slice.evaluate.confidence:.0f} % bootstrap intervals"
         " over test patients, with the draws as they are; ± is the standard deviation of the draws. Δ is Foundation X minus the"
         " best of the others with as many images, paired by image; the best is the one with the highest mean on these test images,"

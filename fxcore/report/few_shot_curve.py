@@ -40,7 +40,7 @@ def few_shot(results: Results, _: Report) -> Drawn:
             _panel(axis, results, target)
         figure.suptitle(results.kind(keys), x=0.01, ha="left", fontsize=7)
     caption = (
-        f"{results.kind(keys)} Test split of {results.named(keys)}, in percent: runs of table 6, by number of training images. A"
+        f"{results.kind(keys)} Test split of {results.named(keys)}, in percent; one seed: runs of table 6, by number of training images. A"
         f" line joins means over draws of images, heads and order ({few.draws} each); bars are"
         f" {100 * results.slice.evaluate.confidence:.0f} % bootstrap intervals over test patients, with the draws as they are; grey"
         f" dots are the draws. Lines are moved apart a little so that bars can be seen. {results.split(keys)}"

@@ -66,7 +66,12 @@ def test_the_csv_has_the_spread_apart_from_the_interval(table):
 
 
 def test_the_caption_tells_interval_from_spread_and_flags_the_published_noise(table):
-    for words in ("means over 2 draws", "standard deviation of the draws", "over test patients", "with 6 than with 12"):
+    for words in (
+        "one seed: means over 2 draws",
+        "standard deviation of the draws",
+        "over test patients",
+        "with 6 than with 12",
+    ):
         assert words in table.caption
 
 
