@@ -15,9 +15,10 @@ from pathlib import Path
 import fxcore
 from fxcore import commands as run
 from fxcore.commands import Arguments
+from fxcore.contents import FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.machine import place
-from fxcore.plan import FIGURES, PHASES, TABLES
+from fxcore.plan import PHASES
 from fxcore.predict.options import Options
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,17 @@ def parser() -> argparse.ArgumentParser:
         "--strict", action="store_true", help=_STRICT
     )
     commands.job(run.figure, "figure", "name of the figure", FIGURES)
-    commands.whole(run.index).add_argument(
+    shown = commands.whole(run.index)
+    shown.add_argument(
         "--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help="tables to show (default: all)"
+    )
+    shown.add_argument(
+        "--figures",
+        nargs="+",
+        choices=FIGURES,
+        default=FIGURES,
+        metavar="FIGURE",
+        help="figures to show (default: all)",
     )
     return root
 

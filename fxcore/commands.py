@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from fxcore import machine, paths
+from fxcore.contents import FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.experiment import Params
-from fxcore.plan import FIGURES, TABLES
 from fxcore.predict.options import Options
 from fxcore.slices import make
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
@@ -267,7 +267,7 @@ def index(arguments: Arguments) -> None:
     """Write the page that shows every table and figure."""
     from fxcore.report.index import index as write
 
-    write(arguments.results, arguments.tables, FIGURES)
+    write(arguments.results, arguments.tables, arguments.figures)
 
 
 def explain(arguments: Arguments) -> None:

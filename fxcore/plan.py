@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fxcore import machine, paths, resources, sources
+from fxcore import contents, machine, paths, resources, sources
 from fxcore.data.native import Native, adapter_of, fingerprints, locate
 from fxcore.errors import InputError
 from fxcore.machine import Machine
@@ -39,8 +39,6 @@ from fxcore.work import Sizes
 
 PHASES = ("data", "visits", "train", "score", "release", "few_shot", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
-TABLES = ("table1_datasets", "table2_schedule", "table3_pretraining", "ablation")
-FIGURES = ("figure2_cross_task", "panels_classification", "panels_localization", "panels_segmentation")
 SETTINGS = ("params", "phase", "strict")
 """What Snakemake's `--config` takes."""
 Wildcards = Any
@@ -119,8 +117,12 @@ class Plan:
     @property
     def tables(self) -> list[str]:
         """The tables that the experiment has something for."""
-        ablated = any(run.role == "ablation" for run in self.params.runs.values())
-        return [name for name in TABLES if name != "ablation" or ablated]
+        return contents.tables(self.params)
+
+    @property
+    def figures(self) -> list[str]:
+        """The figures that the experiment has something for."""
+        return contents.figures(self.params)
 
     # Targets
 
@@ -131,7 +133,7 @@ class Plan:
         metrics += [paths.few_shot_metrics(self.results)] if few else []
         weights = [paths.weights(self.results, run) for run in self.params.release]
         report = [paths.table(self.results, name, kind) for name in self.tables for kind in paths.TABLE_KINDS]
-        report += [paths.figure(self.results, name, kind) for name in FIGURES for kind in paths.FIGURE_KINDS]
+        report += [paths.figure(self.results, name, kind) for name in self.figures for kind in paths.FIGURE_KINDS]
         report += [paths.index(self.results)]
         stores = list(map(Path, self._manifests()))
         found: dict[str | None, list[Path]] = {
@@ -248,25 +250,22 @@ class Plan:
 
     def table_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a table is made from."""
-        with_metrics = wildcards.table in ("table3_pretraining", "ablation")
-        return [*self._manifests(), *(self.metrics_of_runs(wildcards) if with_metrics else ())]
+        return [*self._manifests(), *map(str, contents.table_reads(self.params, wildcards.table))]
 
-    def figure_inputs(self, _: Wildcards) -> list[str]:
+    def figure_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a figure is made from."""
-        joint = self.params.joint
-        of_joint = (at(self.results, joint) for at in (paths.metrics, paths.predictions, paths.choice))
-        return [*self._manifests(), *map(str, of_joint)]
+        return [*self._manifests(), *map(str, contents.figure_reads(self.params, wildcards.figure))]
 
     def index_inputs(self, _: Wildcards) -> list[str]:
         """For `index`: the tables and figures it shows."""
         tables = [paths.table(self.results, name, "md") for name in self.tables]
-        figures = [paths.figure(self.results, name, kind) for name in FIGURES for kind in ("png", "md")]
+        figures = [paths.figure(self.results, name, kind) for name in self.figures for kind in ("png", "md")]
         return list(map(str, [*tables, *figures]))
 
     @property
     def captions(self) -> dict[str, str]:
         """The captions of the figures that are made, by name; for Snakemake's report."""
-        written = {name: paths.figure(self.results, name, "md") for name in FIGURES}
+        written = {name: paths.figure(self.results, name, "md") for name in self.figures}
         return {name: path.read_text(encoding="utf-8") for name, path in written.items() if path.exists()}
 
     # Slices

@@ -1,7 +1,7 @@
 """What is behind the numbers of one dataset and task in a table or figure: runs, what validation chose, weights, data, commits.
 
 The CSV of a table is the truth: its columns `key` and `task` say which rows are meant, `run` and those that end in `_run` which
-runs made them (`fxcore.report.render.Table`). A figure has no CSV; all figures are of the joint run.
+runs made them (`fxcore.report.render.Table`). A figure has no CSV; those of fine-tuning are of its runs, others of the joint run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from fxcore.errors import InputError
 from fxcore.files import sha256
 from fxcore.params.registry import registry
 from fxcore.passes import Split
+from fxcore.report import finetuning
+from fxcore.report.few_shot_curve import few_shot
+from fxcore.report.finetuned import shown as shown_in
 from fxcore.report.panels import KINDS
 from fxcore.report.results import Results, read_json
 from fxcore.training.keep import MANIFEST, Kept
@@ -87,6 +90,10 @@ def _of_table(results: Results, name: str) -> list[Row]:
 
 def _of_figure(results: Results, name: str) -> Iterator[Row]:
     """A row a dataset and task that a figure shows."""
+    if tried := _tried(results).get(name):
+        for one in tried:
+            yield from ({"key": key, "task": task, "run": one} for key, task in _visited(results, one))
+        return
     joint, run = results.joint
     shown = [
         (key, str(task)) for key, tasks in run.order for task in tasks if name not in KINDS or task is KINDS[name].task
@@ -97,10 +104,20 @@ def _of_figure(results: Results, name: str) -> Iterator[Row]:
         yield {"key": key, "task": task, "run": joint}
 
 
+def _tried(results: Results) -> dict[str, Sequence[str]]:
+    """Runs of the figures that are of other runs than the joint one."""
+    return {finetuning.WHERE: shown_in(results, finetuning.WHERE), few_shot.__name__: results.slice.few_shot.runs}
+
+
+def _visited(results: Results, run: str) -> list[tuple[str, str]]:
+    return [(key, str(task)) for key, tasks in results.slice.runs[run].order for task in tasks]
+
+
 def _rows(name: str, rows: Iterable[Row], dataset: str, task: str) -> list[Row]:
     tasks: dict[str, dict[str, None]] = {}
     for row in rows:
-        tasks.setdefault(row["key"], {})[row["task"]] = None
+        if row["key"]:
+            tasks.setdefault(row["key"], {})[row["task"]] = None
     if dataset not in tasks:
         raise InputError(f"{name} has no dataset {dataset}; it has {', '.join(tasks) or 'none'}")
     if task not in tasks[dataset]:

@@ -12,12 +12,18 @@ from fxcore.files import atomic, write_text
 from fxcore.params.report import Report
 from fxcore.report.cross_task import cross_task
 from fxcore.report.drawn import Drawn
+from fxcore.report.few_shot_curve import few_shot
+from fxcore.report.finetuning import figure3_finetuning
+from fxcore.report.method import figure1_method
 from fxcore.report.panels import KINDS, panels
 from fxcore.report.results import Results
 from fxcore.report.style import STYLE
 
 FIGURES: dict[str, Callable[[Results, Report], Drawn]] = {
+    "figure1_method": figure1_method,
     "figure2_cross_task": cross_task,
+    "figure3_finetuning": figure3_finetuning,
+    "few_shot": few_shot,
     **{name: partial(panels, kind) for name, kind in KINDS.items()},
 }
 """In the order of the index."""

@@ -58,6 +58,11 @@ class Results:
         found: dict[str, dict[str, int]] = read_json(paths.metrics(self.root, run))["seen"]
         return found
 
+    def few_shot(self) -> dict[str, Any]:
+        """Test metrics of trainings on few images: run → its dataset and task, and by number of images the mean over draws."""
+        found: dict[str, Any] = read_json(paths.few_shot_metrics(self.root))["runs"]
+        return found
+
     def choice(self, run: str) -> dict[str, Any]:
         """What validation chose for a run, among what, and its snapshots."""
         return read_json(paths.choice(self.root, run))

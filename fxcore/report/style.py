@@ -18,3 +18,12 @@ STYLE: Any = {
 }
 WIDTH = 7.0
 """Of a figure in inches: the text width of a two-column page."""
+LINES: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o", "markersize": 3, "linewidth": 1.2},
+    {"color": "#D55E00", "linestyle": "--", "marker": "s", "markersize": 3, "linewidth": 1.2},
+    {"color": "#009E73", "linestyle": "-.", "marker": "^", "markersize": 3, "linewidth": 1.2},
+    {"color": "#CC79A7", "linestyle": ":", "marker": "D", "markersize": 3, "linewidth": 1.2},
+    {"color": "#E69F00", "linestyle": (0, (5, 1)), "marker": "v", "markersize": 3, "linewidth": 1.2},
+    {"color": "#56B4E9", "linestyle": (0, (3, 1, 1, 1)), "marker": "P", "markersize": 3, "linewidth": 1.2},
+)
+"""Lines that are told apart without colour, too."""

@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.report.ablation import ablation
+from fxcore.report.claims import claims
+from fxcore.report.few_shot import table6_few_shot
+from fxcore.report.organs import table4_organs
 from fxcore.report.pretraining import table3_pretraining
 from fxcore.report.render import Table
 from fxcore.report.results import Results
+from fxcore.report.transfer import table5_transfer
 from fxcore.slices.train import run_passes
 
 TRAINS = {
@@ -108,6 +112,16 @@ def _pass_record(results: Results, one: Pass, batch_size: int) -> dict[str, obje
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {
-    builder.__name__: builder for builder in (table1_datasets, table2_schedule, table3_pretraining, ablation)
+    builder.__name__: builder
+    for builder in (
+        table1_datasets,
+        table2_schedule,
+        table3_pretraining,
+        table4_organs,
+        table5_transfer,
+        table6_few_shot,
+        ablation,
+        claims,
+    )
 }
 """By name, in the order of the paper."""

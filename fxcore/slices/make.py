@@ -126,13 +126,14 @@ def table_slice(params: Params) -> TableSlice:
         titles={key: params.title(key) for key in params.datasets},
         runs=params.trained,
         pretrain={run: params.pretraining(run) for run in params.trained},
+        few_shot=params.few_shot,
         evaluate=params.evaluate,
     )
 
 
 def figure_slice(params: Params) -> FigureSlice:
     """The slice of all figures."""
-    return FigureSlice(**dict(table_slice(params)), report=params.report)
+    return FigureSlice(**dict(table_slice(params)), model=params.network(params.joint), report=params.report)
 
 
 def parse(kind: type[Slice], text: str) -> Slice:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fxcore.params.blocks import Block
+from fxcore.params.model import Model
 from fxcore.params.report import Evaluate, Report
-from fxcore.params.runs import Run
+from fxcore.params.runs import FewShot, Run
 from fxcore.params.training import Pretrain
 
 
@@ -15,10 +16,12 @@ class TableSlice(Block):
     titles: dict[str, str]
     runs: dict[str, Run]
     pretrain: dict[str, Pretrain]
+    few_shot: FewShot
     evaluate: Evaluate
 
 
 class FigureSlice(TableSlice):
-    """For `figure`: also how pictures are drawn."""
+    """For `figure`: also the joint run's network, and how pictures are drawn."""
 
+    model: Model
     report: Report

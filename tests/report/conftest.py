@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from fxcore.files import write_json
 from fxcore.params.experiment import Params
 from fxcore.report.results import Results
 from fxcore.slices.make import store_slice, table_slice
+from fxcore.slices.report import TableSlice
 
 
 @pytest.fixture
 def handmade(tmp_path):
-    """Results below a folder: `handmade(params, metrics={run: test}, choices={run: choice}, seen={run: seen})`."""
+    """Results below a folder: `handmade(params, metrics={run: test}, choices={run: choice}, seen={run: seen},
+    few_shot={run: metrics}, manifests={key: more})`."""
 
     def make(
         params: Params,
@@ -25,16 +28,23 @@ def handmade(tmp_path):
         choices: dict[str, Any] | None = None,
         seen: dict[str, Any] | None = None,
         synthetic: bool = True,
+        few_shot: dict[str, Any] | None = None,
+        manifests: dict[str, dict[str, Any]] | None = None,
+        of: Callable[[Params], TableSlice] = table_slice,
     ) -> Results:
         root: Path = tmp_path / "results"
         for key in params.datasets:
             made = json.loads(store_slice(params, key).canonical())
             folder = paths.store(root, key, params.store_size)
-            write_json(folder / "manifest.json", {"synthetic": synthetic, "params": made})
+            write_json(
+                folder / "manifest.json", {"synthetic": synthetic, "params": made, **(manifests or {}).get(key, {})}
+            )
         for run, of_run in (metrics or {}).items():
             write_json(paths.metrics(root, run), {"test": of_run, "seen": (seen or {}).get(run, {})})
         for run, choice in (choices or {}).items():
             write_json(paths.choice(root, run), choice)
-        return Results(root, table_slice(params))
+        if few_shot:
+            write_json(paths.few_shot_metrics(root), {"runs": few_shot})
+        return Results(root, of(params))
 
     return make

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from fxcore import cli, paths
+from fxcore.contents import FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.files import write_json
-from fxcore.plan import FIGURES, TABLES
-from fxcore.report.explain import describe, explain
+from fxcore.report.explain import _of_figure, describe, explain
+from tests.report.study import STUDY
 
 PHANTOM = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
 LENGTH = {"cycles": 2, "horizon_cycles": 2}
@@ -63,7 +64,8 @@ def results(tiny, handmade):
             "train": {"visits": {"siim_acr": ["classification"]}, **LENGTH},
         },
     }
-    made = handmade(tiny(datasets=dict.fromkeys(VISITS, PHANTOM), runs=runs, report={}), choices=CHOICES)
+    others = {"finetune": {}, "few_shot": {}, "release": ["joint"]}
+    made = handmade(tiny(datasets=dict.fromkeys(VISITS, PHANTOM), runs=runs, report={}, **others), choices=CHOICES)
     for run in runs:
         write_json(paths.metrics(made.root, run), {"provenance": {"commit": f"{run}-evaluated"}})
         names = ("cycle_1.safetensors", "cycle_2.safetensors", "snapshots/cycle_2.safetensors")
@@ -193,3 +195,18 @@ def test_a_table_without_datasets_and_tasks_says_so(results):
 def test_the_command_ends_with_one_line_and_2(tmp_path, capsys):
     assert cli.main(["explain", "table9", "a", "b", "--results", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("figure", "runs"),
+    [
+        ("figure3_finetuning", ["disease_random", "disease_fx", "disease_head"]),
+        ("few_shot", ["clavicle_random", "clavicle_fx"]),
+    ],
+)
+def test_figures_of_fine_tuning_are_of_its_runs(tiny, handmade, figure, runs):
+    few = {"few_shot": {"runs": ["clavicle_random", "clavicle_fx"]}}
+    found = list(_of_figure(handmade(tiny(**STUDY | few)), figure))
+    assert [row["run"] for row in found] == runs
+    cells = {(row["key"], row["task"]) for row in found}
+    assert cells == {("vindr_cxr_local", "localization") if "3" in figure else ("jsrt_clavicle", "segmentation")}

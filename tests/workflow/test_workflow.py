@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fxcore.cli import parser
+from fxcore.contents import FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.machine import Machine
-from fxcore.plan import FIGURES, PHASES, TABLES, Plan
+from fxcore.plan import PHASES, Plan
 from fxcore.report.figure import FIGURES as MADE_FIGURES
 from fxcore.report.table import TABLES as MADE_TABLES
 from tests.conftest import PROJECT, TINY

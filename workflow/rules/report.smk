@@ -76,7 +76,8 @@ rule index:
     params:
         results=plan.root,
         tables=plan.tables,
+        figures=plan.figures,
     message:
         "all tables and figures on one page"
     shell:
-        "python -m fxcore index --tables {params.tables} --results {params.results:q} --log {log:q}"
+        "python -m fxcore index --tables {params.tables} --figures {params.figures} --results {params.results:q} --log {log:q}"
