@@ -138,11 +138,11 @@ TRAINED = {"pretrain@foundation_x", "pretrain@example_a_localization", "finetune
 EDITS = {
     "seed": ({"seed": 8}, TRAINED),
     "datasets": ({"datasets__example_a__phantom": {"train": 16, "val": 6, "test": 6}}, {"data@example_a"}),
-    "model": ({"model__localization__queries": 8}, TRAINED),
+    "model": ({"model__localization__queries": 8}, {*TRAINED, "report"}),
     "pretrain": ({"pretrain__batch_size": 3}, {*TRAINED, "report"}),
     "runs": ({"runs__foundation_x__train__momentum": 0.5}, {"pretrain@foundation_x", "report"}),
     "finetune": ({"finetune__transfer__train__horizon_cycles": 2}, {"finetune@transfer", "report"}),
-    "few_shot": ({"few_shot__updates": 3}, {"few_shot@transfer"}),
+    "few_shot": ({"few_shot__updates": 3}, {"few_shot@transfer", "report"}),
     "evaluate": (
         {"evaluate__iou": 0.5},
         {"score@foundation_x", "score@example_a_localization", "finetune@transfer", "few_shot@transfer", "report"},
