@@ -354,6 +354,7 @@ def test_a_finetune_from_the_joint_run_is_compared_with_the_others_of_its_table(
         finetune__from_start=run(both, {"run": "start"}),
         finetune__head=run(seg, {"run": "foundation_x"}, tune="head"),
     )
-    assert params.against("transfer") == params.against("head") == ("scratch", "from_start")
+    assert params.against("head") == ("scratch", "from_start")
+    assert params.against("transfer") == ("scratch", "from_start", "head")
     assert params.against("scratch") == params.against("from_start") == ()
     assert params.against("foundation_x") == ("example_a_localization",)

@@ -85,17 +85,18 @@ class Params(Block):
 
     def against(self, run: str) -> tuple[str, ...]:
         """The runs that tables compare a run with: the joint one with all baselines, an ablation with what it changes, a finetune
-        that starts from the joint run with those of the same table that do not.
+        that starts from the joint run with those of the same table that do not, or that train the head alone where it trains all.
         """
         one, trained = self.trained[run], self.trained
         if one.role == "joint":
             return tuple(key for key, other in trained.items() if other.role == "baseline")
         if one.shown_in and one.origin == self.joint:
-            beside = (key for key, other in trained.items() if other.shown_in == one.shown_in)
             return tuple(
                 key
-                for key in beside
-                if trained[key].origin != self.joint and _common(one.train.visits, trained[key].train.visits)
+                for key, other in trained.items()
+                if other.shown_in == one.shown_in
+                and (other.origin != self.joint or other.train.tune != one.train.tune == "full")
+                and _common(one.train.visits, other.train.visits)
             )
         return () if one.of is None else (one.of,)
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-from fxcore.evaluation.headline import headline
-from fxcore.evaluation.statistics import standing
 from fxcore.passes import Task
 from fxcore.report import organs as table4
 from fxcore.report import transfer as table5
@@ -157,20 +155,8 @@ def _finetuning(results: Results, claim: Claim) -> Effect:
     heads = (name for name in names if runs[name].origin == joint and runs[name].train.tune == "head")
     alone = (name for name in names if runs[name].origin != joint)
     found = {"full": ours(results, names), "head": next(heads, None), "baseline": next(alone, None)}
-    mine, its = (found[name] for name in claim.item.split())
-    if mine is None or its is None or its == found["baseline"]:
-        return _paired(results, mine, its, claim)
-    values = [_standing(results, name, claim) for name in (mine, its)]
-    known = [number for number in values if number is not None]
-    value = round(100 * (known[0] - known[1]), 2) if len(known) == 2 else None
-    note = "difference of two values, not paired"
-    return Effect(Interval(value), (claim.dataset,), (mine, its), note=note, lacks="no interval")
-
-
-def _standing(results: Results, name: str, claim: Claim) -> float | None:
-    cell = results.metrics(name)[claim.dataset][claim.task]
-    found: float | None = cell[standing(cell)][headline(Task(claim.task), results.slice.evaluate.iou)]["value"]
-    return found
+    mine, its = claim.item.split()
+    return _paired(results, found[mine], found[its], claim)
 
 
 EFFECTS: dict[str, Callable[[Results, Claim], Effect]] = {
