@@ -32,12 +32,13 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_its_command_its_log_and_its_benchmark_share_one_name(rule):
     body = RULES[rule]
-    assert f'"python -m fxcore {rule} ' in body
+    command = rule.replace("_", "-")  # as command lines are written
+    assert f'"python -m fxcore {command} ' in body
     assert f"/logs/{rule}/" in body
     assert f"/benchmarks/{rule}/" in body
     assert f".{rule}" in re.search(r"src=(.*)", body)[1] or rule == "normalize"
     commands = next(action for action in parser()._actions if hasattr(action, "choices") and action.dest == "command")
-    assert rule in commands.choices
+    assert command in commands.choices
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -50,7 +51,7 @@ def test_a_rule_says_what_it_does_and_depends_on_source_files_and_a_slice(rule):
 
 def test_rules_that_compute_on_a_gpu_ask_for_one():
     for rule, body in RULES.items():
-        assert ("gpu=" in body) == (rule in ("pretrain", "score")), rule
+        assert ("gpu=" in body) == (rule in ("pretrain", "score", "few_shot")), rule
 
 
 def test_plan_and_report_know_the_same_tables_and_figures():
@@ -72,23 +73,29 @@ def test_targets_of_phases():
     assert plan.targets("visits") == [
         "results-tiny/visits/foundation_x.json",
         "results-tiny/visits/example_a_localization.json",
+        "results-tiny/visits/transfer.json",
     ]
     assert plan.targets("train") == [
         "results-tiny/kept/foundation_x/manifest.json",
         "results-tiny/kept/example_a_localization/manifest.json",
+        "results-tiny/kept/transfer/manifest.json",
     ]
     assert plan.targets("score") == [
         "results-tiny/predictions/foundation_x.parquet",
         "results-tiny/predictions/example_a_localization.parquet",
+        "results-tiny/predictions/transfer.parquet",
     ]
+    assert plan.targets("release") == ["results-tiny/weights/foundation_x.safetensors"]
+    assert plan.targets("few_shot") == ["results-tiny/predictions/few_shot/transfer.parquet"]
     assert plan.targets("evaluate") == [
         "results-tiny/metrics/summary.json",
         "results-tiny/metrics/foundation_x.json",
         "results-tiny/metrics/example_a_localization.json",
+        "results-tiny/metrics/transfer.json",
+        "results-tiny/metrics/few_shot.json",
     ]
-    assert set(plan.targets("data")) | set(plan.targets("evaluate")) | set(plan.targets("report")) == set(
-        plan.targets()
-    )
+    ends = [target for phase in ("data", "release", "evaluate", "report") for target in plan.targets(phase)]
+    assert set(ends) == set(plan.targets())
 
 
 @pytest.mark.parametrize(
