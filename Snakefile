@@ -38,6 +38,11 @@ STARTED = time.time()
 # For workflow/report/figure.rst, which can read the configuration and no file.
 config["captions"] = plan.captions
 
+# For its limit of jobs a second Snakemake looks at all jobs once a second, and once more for every job that has finished: after
+# three hundred that takes a core. Jobs here last seconds at least, so that a local run needs no limit.
+if workflow.scheduling_settings and workflow.local_exec:
+    workflow.scheduling_settings.max_jobs_per_timespan = None
+
 # Snakemake ignores `gpu` in local runs unless it has a limit (docs/explanation/architecture.md).
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", machine.gpus())

@@ -148,8 +148,8 @@ def pretrain(arguments: Arguments) -> None:
             launch(arguments.gpus, arguments.argv)
         return
     folder, work = (at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.work))
-    start = slice_.begins_with(arguments.results)
-    run(slice_, arguments.stage, stores, here, arguments.gpus, folder, work, start)
+    origin = slice_.origin(arguments.results)
+    run(slice_, arguments.stage, stores, here, arguments.gpus, folder, work, origin)
 
 
 def keep(arguments: Arguments) -> None:
@@ -184,7 +184,7 @@ def few_shot(arguments: Arguments) -> None:
     run(
         slice_,
         Store(paths.store(results, dataset, train.store_size)),
-        train.begins_with(results),
+        train.origin(results),
         _machine(arguments),
         arguments.gpus,
         paths.few_shot_work(results, train.run),

@@ -9,6 +9,8 @@ from pathlib import Path
 Artifact = Callable[[Path, str, str], Path]
 """Of a results root, a name and a kind."""
 
+MANIFEST = "manifest.json"
+"""Of what is kept of a run; it vouches for the other files."""
 STORE_FILES = (
     "images.npy",
     "masks.npy",

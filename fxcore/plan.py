@@ -34,7 +34,7 @@ from fxcore.slices.make import (
     visits_slice,
 )
 from fxcore.slices.train import TrainSlice
-from fxcore.training.keep import MANIFEST, worth_keeping
+from fxcore.training.keep import worth_keeping
 from fxcore.work import Sizes
 
 PHASES = ("data", "visits", "train", "score", "release", "few_shot", "evaluate", "report")
@@ -79,7 +79,7 @@ class Plan:
         _ = plan._native_files
         for run, one in plan.params.runs.items():
             start = one.train.start
-            if not isinstance(start, Start) or (paths.kept(plan.results, run) / MANIFEST).exists():
+            if not isinstance(start, Start) or (paths.kept(plan.results, run) / paths.MANIFEST).exists():
                 continue
             if not Path(start.file).is_file():
                 raise InputError(
@@ -140,7 +140,7 @@ class Plan:
             None: [*stores, *metrics, *weights, *report],
             "data": stores,
             "visits": [paths.visits(self.results, run) for run in runs],
-            "train": [paths.kept(self.results, run) / MANIFEST for run in runs],
+            "train": [paths.kept(self.results, run) / paths.MANIFEST for run in runs],
             "score": [paths.predictions(self.results, run) for run in runs],
             "release": weights,
             "few_shot": [paths.few_shot(self.results, run) for run in few],
@@ -219,8 +219,8 @@ class Plan:
 
     def start_of_run(self, wildcards: Wildcards) -> list[str]:
         """For `few_shot`, and the first stage of `pretrain`: the weights that a run starts from."""
-        start = self._slices[wildcards.run].begins_with(self.results)
-        return [] if start is None else [str(start)]
+        origin = self._slices[wildcards.run].origin(self.results)
+        return [] if origin is None else list(map(str, origin.files))
 
     def few_shot_of_runs(self, _: Wildcards) -> list[str]:
         """For `evaluate_few_shot`: predictions of all trainings on few images."""

@@ -24,14 +24,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
         InputError: the file cannot be written, for example because the disk is full; what was there before is still there.
     """
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    digest = _digest(whole)
+    found = digest(whole)
     try:
         with atomic(path) as part:
             # One entry: safetensors writes several in no fixed order.
-            save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": digest}, sort_keys=True)})
+            save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": found}, sort_keys=True)})
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be written ({error}); make room or rights there, and start again") from error
-    return digest
+    return found
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -46,7 +46,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); {again(path)}") from error
-    if facts.get("sha256") != _digest(tensors):
+    if facts.get("sha256") != digest(tensors):
         raise InputError(f"{path}: its tensors do not have the checksum it was written with; {again(path)}")
     return tensors, facts
 
@@ -56,9 +56,10 @@ def again(path: Path) -> str:
     return f"delete it and make it again; if a run made it: snakemake --cores all -- {path}"
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names and contents."""
+    made = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        made.update(name.encode())
+        made.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return made.hexdigest()

@@ -18,7 +18,7 @@ from typing import Any
 from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.plan import Plan
-from fxcore.training.keep import MANIFEST, bring_back
+from fxcore.training.keep import bring_back
 
 PARAMS = Path("params.yaml")
 ROOT = "results"
@@ -36,8 +36,8 @@ def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
     plan = Plan.load(str(PARAMS))
     for run in plan.params.trained:
         kept = paths.kept(plan.results, run)
-        whole = phase is None or str(kept / MANIFEST) in targets
-        if whole and (kept / MANIFEST).exists():
+        whole = phase is None or str(kept / paths.MANIFEST) in targets
+        if whole and (kept / paths.MANIFEST).exists():
             bring_back(kept, paths.checkpoints(plan.results, run))
     config = ["--config", f"phase={phase}"] if phase else []
     _run("snakemake", "--cores", "all", "--touch", "--quiet", "all", *config, "--", *targets)

@@ -50,7 +50,7 @@ def test_dvc_reads_the_same_values(file):
         ),
         (
             {"finetune__transfer__train__start__run": "fundation_x"},
-            r"finetune\.transfer\.train\.start\.run is fundation_x, which is not under release; did you mean foundation_x\?",
+            r"finetune\.transfer\.train\.start\.run is fundation_x, none of runs; did you mean foundation_x\?",
         ),
         (
             {"runs__example_a_localization__train__start": {"run": "foundation_x"}},

@@ -27,10 +27,11 @@ from fxcore.passes import Split, Task
 from fxcore.progress import Progress
 from fxcore.seeding import derive
 from fxcore.slices.few_shot import FewShotSlice
-from fxcore.slices.train import TrainSlice
+from fxcore.slices.train import Origin, TrainSlice
 from fxcore.training import runtime
-from fxcore.training.keep import Kept, head_of
+from fxcore.training.keep import Kept
 from fxcore.training.pretrain import pretrain
+from fxcore.training.starting import weights
 
 
 class FewImages(Store):
@@ -94,7 +95,7 @@ def trials(slice_: FewShotSlice) -> list[Trial]:
 def few_shot(
     slice_: FewShotSlice,
     store: Store,
-    start: Path | None,
+    origin: Origin | None,
     machine: Machine,
     gpus: int,
     work: Path,
@@ -105,7 +106,7 @@ def few_shot(
     Args:
         slice_: of one run.
         store: of its dataset.
-        start: the weights that it starts from, if it does.
+        origin: the weights that it starts from, if it does.
         machine: where it is trained.
         gpus: to lease for it.
         work: a folder for what is done until all are.
@@ -114,14 +115,15 @@ def few_shot(
     Raises:
         InputError: fewer training images than asked for, or weights that do not fit.
     """
-    own = _own_folder(slice_, store, start, work)
+    begun = None if origin is None else weights(origin)[1]
+    own = _own_folder(slice_, store, begun, work)
     progress = Progress(f"few_shot {slice_.train.run}", slice_.draws * len(slice_.samples), "trainings")
     found: list[pd.DataFrame] = []
     for trial in trials(slice_):
         done = own / f"{trial.name}.parquet"
         if not done.exists():
             folder = own / trial.name
-            table = _train(slice_, trial, store, start, machine, gpus, folder)
+            table = _train(slice_, trial, store, origin, machine, gpus, folder)
             with atomic(done) as part:
                 table.to_parquet(part, index=False)
             shutil.rmtree(folder)
@@ -129,13 +131,13 @@ def few_shot(
         progress.advance(detail=trial.name)
     with atomic(output) as part:
         pd.concat(found, ignore_index=True).to_parquet(part, index=False)
-    write_json(output.with_suffix(".json"), provenance.describe(slice_) | {"start": _digest(start)})
+    write_json(output.with_suffix(".json"), provenance.describe(slice_) | {"start": begun})
     shutil.rmtree(work)
 
 
-def _own_folder(slice_: FewShotSlice, store: Store, start: Path | None, work: Path) -> Path:
+def _own_folder(slice_: FewShotSlice, store: Store, begun: str | None, work: Path) -> Path:
     """Where what is done stays, named by all that it depends on; what other settings left there is removed."""
-    facts = [slice_.canonical(), store.manifest["files"], _digest(start), sources.digest("fxcore.evaluation.few_shot")]
+    facts = [slice_.canonical(), store.manifest["files"], begun, sources.digest("fxcore.evaluation.few_shot")]
     own = work / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     own.mkdir(parents=True, exist_ok=True)
     for other in work.iterdir():
@@ -144,15 +146,11 @@ def _own_folder(slice_: FewShotSlice, store: Store, start: Path | None, work: Pa
     return own
 
 
-def _digest(start: Path | None) -> str | None:
-    return None if start is None else str(head_of(start)["sha256"])
-
-
 def _train(
     slice_: FewShotSlice,
     trial: Trial,
     whole: Store,
-    start: Path | None,
+    origin: Origin | None,
     machine: Machine,
     gpus: int,
     folder: Path,
@@ -163,7 +161,7 @@ def _train(
     stages = how.stages(slice_.cycles)
     for stage in stages:
         if not paths.stage(folder, stage.name).history.exists():  # written last
-            pretrain(how, stage.name, stores, machine, gpus, folder, folder / "autosave", start)
+            pretrain(how, stage.name, stores, machine, gpus, folder, folder / "autosave", origin)
     kept = [f"{stage.name}.safetensors" for stage in stages if stage.kept(how.keep_every) or stage is stages[-1]]
     with runtime.lease(gpus):
         scorer = Scorer(

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from fxcore.data.store import OpenStores
-from fxcore.errors import InputError
 from fxcore.models.artifact import Card, Data, Measured, write
 from fxcore.passes import Task
 from fxcore.slices.evaluate import ReleaseSlice
 from fxcore.training.keep import Kept
+from fxcore.training.starting import chosen
 from fxcore.training.state import load
-
-Candidates = list[dict[str, Any]]
-
-
-def best(candidates: Candidates) -> tuple[int, str]:
-    """Cycle and branch of the highest mean validation metric over the heads, the teacher before the student, then the later cycle.
-
-    A head without a value counts for nothing.
-    """
-    values: dict[tuple[int, str], list[float]] = {}
-    for one in candidates:
-        values.setdefault(_of(one), []).extend([one["value"]] if one["value"] is not None else [])
-    teachers = {key: of for key, of in values.items() if key[1] == "teacher"} or values
-    return max(teachers, key=lambda key: (fmean(teachers[key] or [0.0]), key[0]))
 
 
 def release(slice_: ReleaseSlice, kept: Path, choice: Path, stores: OpenStores, output: Path) -> None:
@@ -37,17 +21,10 @@ def release(slice_: ReleaseSlice, kept: Path, choice: Path, stores: OpenStores, 
     Raises:
         InputError: the run was not scored, or what is kept of it is not readable.
     """
-    try:
-        facts = json.loads(choice.read_text(encoding="utf-8"))
-        candidates: Candidates = facts["candidates"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{choice}: not readable ({error}); score the run with: snakemake --cores all -- {choice}"
-        ) from error
-    cycle, branch = best(candidates)
+    facts, cycle, branch = chosen(choice)
     state = load(Kept.open(kept).weights[cycle])
     reached: dict[str, dict[Task, float | None]] = {}
-    for one in candidates:
+    for one in facts["candidates"]:
         if _of(one) == (cycle, branch):
             reached.setdefault(one["dataset"], {})[Task(one["task"])] = one["value"]
     synthetic = {key: bool(store.manifest["synthetic"]) for key, store in stores(state.heads).items()}

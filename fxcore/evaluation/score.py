@@ -30,6 +30,7 @@ from fxcore.params.training import Start
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
 from fxcore.slices.evaluate import ScoreSlice
+from fxcore.slices.train import Origin
 from fxcore.training import runtime
 from fxcore.training.keep import Kept, facts_of
 from fxcore.training.loop import build
@@ -99,7 +100,7 @@ class Scorer:
         if tensors is not None:
             model.load_state_dict(tensors)
         elif isinstance(self.trained.start, Start):
-            start(model, self.trained.start, Path(self.trained.start.file))
+            start(model, self.trained.start, Origin(Path(self.trained.start.file)))
         return model.to(self.device).eval()
 
     def networks(self, wanted: Mapping[int, Path]) -> Iterator[tuple[int, str, FoundationX]]:

@@ -38,10 +38,9 @@ class Params(Block):
     runs: Annotated[dict[Name, Run], Field(min_length=1)]
     """Training experiments by name, which start from random weights or from a file's."""
     release: tuple[Name, ...] = ()
-    """Those of `runs` that are given out as one weights file each, `results/weights/<run>.safetensors`: to predict with, or for
-    others to start from."""
+    """Those of `runs` that are given out as one weights file each, `results/weights/<run>.safetensors`, to predict with."""
     finetune: dict[Name, Run] = {}
-    """Training experiments that start from the weights of one of `release`, by name; names differ from those of `runs`."""
+    """Training experiments that start from the weights of one of `runs`, by name; names differ from those of `runs`."""
     few_shot: FewShot = FewShot()
     """Runs trained again on few images (table 6)."""
     evaluate: Evaluate = Evaluate()
@@ -162,10 +161,9 @@ class Params(Block):
                 raise ValueError(
                     f"finetune.{key} starts from no run; name one under train.start.run, or move it to runs"
                 )
-            if run.origin not in self.release:
+            if run.origin not in self.runs:
                 raise ValueError(
-                    f"finetune.{key}.train.start.run is {run.origin}, which is not under release;"
-                    f" {nearest(run.origin, self.release)}"
+                    f"finetune.{key}.train.start.run is {run.origin}, none of runs; {nearest(run.origin, self.runs)}"
                 )
 
     def _check_few_shot(self) -> None:

@@ -99,10 +99,12 @@ class Start(Block):
 
 
 class StartRun(Block):
-    """The weights of another run of the experiment, the cycle and branch that its card names, in place of random ones."""
+    """The weights of another run of the experiment: of the cycle and branch with the best mean validation metric, as `release`
+    would give them out.
+    """
 
     run: Name
-    """One of those under `release`."""
+    """One of `runs`."""
 
 
 def _origin(value: object) -> str:

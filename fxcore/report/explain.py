@@ -21,7 +21,7 @@ from fxcore.report.few_shot_curve import few_shot
 from fxcore.report.finetuned import shown as shown_in
 from fxcore.report.panels import KINDS
 from fxcore.report.results import Results, read_json
-from fxcore.training.keep import MANIFEST, Kept
+from fxcore.training.keep import Kept
 
 Facts = dict[str, Any]
 Row = Mapping[str, str]
@@ -127,7 +127,7 @@ def _rows(name: str, rows: Iterable[Row], dataset: str, task: str) -> list[Row]:
 
 def _run(results: Results, run: str, dataset: str, task: str, snapshots: bool) -> Facts:
     folder = paths.kept(results.root, run)
-    kept, sums, choice = Kept.open(folder), read_json(folder / MANIFEST)["files"], results.choice(run)
+    kept, sums, choice = Kept.open(folder), read_json(folder / paths.MANIFEST)["files"], results.choice(run)
     known, trained = results.slice.runs.get(run), kept.provenance
     cell = choice["chosen"].get(dataset, {}).get(task, {})
     candidates = {
@@ -150,7 +150,7 @@ def _run(results: Results, run: str, dataset: str, task: str, snapshots: bool) -
             for branch, cycle in cell.items()
             if branch != "choice"
         },
-        "params": {"file": str(folder / MANIFEST), "under": "provenance.params", "value": trained["params"]},
+        "params": {"file": str(folder / paths.MANIFEST), "under": "provenance.params", "value": trained["params"]},
         "commits": {
             "trained": trained["commit"],
             "scored": choice["commit"],

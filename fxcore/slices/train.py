@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,19 @@ class SnapshotsSlice(Block):
 
     every: int
     cells: Visits
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Weights to start from: a file, or what is kept of a run with what validation chose of it."""
+
+    weights: Path
+    choice: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What a job that starts from them depends on."""
+        return (self.weights,) if self.choice is None else (self.weights / paths.MANIFEST, self.choice)
 
 
 def run_passes(
@@ -57,15 +71,15 @@ class TrainSlice(Block):
         """The jobs that train the run's first `cycles` cycles."""
         return stages(self.passes(cycles), self.pretrain.stage, self.stage_cycles)
 
-    def begins_with(self, results: Path) -> Path | None:
-        """The weights file that the run starts from, if it does."""
+    def origin(self, results: Path) -> Origin | None:
+        """Where the weights lie that the run starts from, if it does."""
         match self.start:
             case None:
                 return None
             case StartRun(run=run):
-                return paths.weights(results, run)
+                return Origin(paths.kept(results, run), paths.choice(results, run))
             case Start(file=file):
-                return Path(file)
+                return Origin(Path(file))
 
     def snaps(self, one: Pass) -> bool:
         """Whether the teacher is copied after a pass: the last of its cell, in every `snapshots.every`-th cycle."""

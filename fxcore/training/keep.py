@@ -20,8 +20,6 @@ from fxcore.files import atomic_folder, sha256, write_json
 from fxcore.passes import Stage
 from fxcore.slices.train import KeepSlice, TrainSlice
 
-MANIFEST = "manifest.json"
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -38,7 +36,7 @@ class Kept:
         Raises:
             InputError: it has no readable manifest.
         """
-        manifest = folder / MANIFEST
+        manifest = folder / paths.MANIFEST
         try:
             content = json.loads(manifest.read_text(encoding="utf-8"))
             return cls(folder, content["provenance"], tuple(content["files"]))
@@ -104,7 +102,7 @@ def keep(slice_: KeepSlice, checkpoints: Path, folder: Path) -> None:
             name = path.relative_to(checkpoints).as_posix()
             _link(path, part / name)
             files[name] = sha256(path)
-        write_json(part / MANIFEST, {"provenance": made, "files": files})
+        write_json(part / paths.MANIFEST, {"provenance": made, "files": files})
 
 
 def bring_back(folder: Path, checkpoints: Path) -> None:

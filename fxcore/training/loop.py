@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from fxcore.params.training import Augmentation, Pretrain
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.seeding import derive
 from fxcore.slices.data import Heads
-from fxcore.slices.train import TrainSlice
+from fxcore.slices.train import Origin, TrainSlice
 from fxcore.training import locking, runtime, schedule
 from fxcore.training.consistency import consistency
 from fxcore.training.objectives import Whole, task_loss
@@ -88,15 +87,15 @@ class Trainer:
         self.passes = self.updates = self.within = 0
         self.seen = {name: {str(task): 0 for task in tasks} for name, tasks in slice_.visits}
 
-    def begin(self, file: Path | None) -> str | None:
-        """Start from the weights in `file`, if the run's parameters name any; the teacher with the student. Their checksum.
+    def begin(self, origin: Origin | None) -> str | None:
+        """Start from some weights, if the run's parameters name any; the teacher with the student. Their checksum.
 
         Raises:
             InputError: they are missing, or do not fit.
         """
-        if self.slice.start is None or file is None:
+        if self.slice.start is None or origin is None:
             return None
-        digest = start(self.student, self.slice.start, file)
+        digest = start(self.student, self.slice.start, origin)
         if self.teacher is not None:
             self.teacher.model.load_state_dict(self.student.state_dict())
         return digest

@@ -19,7 +19,7 @@ from fxcore.files import atomic
 from fxcore.machine import Machine, place
 from fxcore.passes import Stage
 from fxcore.progress import Progress
-from fxcore.slices.train import TrainSlice
+from fxcore.slices.train import Origin, TrainSlice
 from fxcore.training import parallel, runtime, schedule
 from fxcore.training.autosave import Autosave
 from fxcore.training.keep import prune
@@ -83,11 +83,11 @@ def pretrain(
     gpus: int,
     folder: Path,
     work: Path,
-    start: Path | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Train the stage called `name` of a run whose stages leave their files in `folder`, and their autosaves in `work`.
 
-    The first begins with the weights in `start`, where the run's parameters say that it starts from some.
+    The first begins with the weights of `origin`, where the run's parameters say that it starts from some.
 
     Where a launcher started several processes, each calls this; they have their GPUs from it, and the first writes all files.
 
@@ -107,7 +107,7 @@ def pretrain(
         if group.first:
             held.enter_context(_alone(slice_.run, work))
         trainer = Trainer(slice_, stores, horizon, device, machine.workers, group)
-        began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage) if earlier else trainer.begin(start)
+        began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage) if earlier else trainer.begin(origin)
         snapshots = Snapshots(slice_)
         autosave = Autosave(work / f"{name}.safetensors", machine.autosave, began)
         rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots, autosave)

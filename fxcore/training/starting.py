@@ -2,31 +2,84 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from torch import Tensor
 
 from fxcore.errors import InputError
 from fxcore.models.foundation import FoundationX
 from fxcore.params.training import Start, Starting
-from fxcore.tensorfile import read
+from fxcore.slices.train import Origin
+from fxcore.tensorfile import digest, read
+from fxcore.training.keep import Kept
+from fxcore.training.state import load
 
 log = logging.getLogger(__name__)
 
 
-def start(network: FoundationX, how: Starting, file: Path) -> str:
-    """Give `network` the tensors that `file` has for it; say in the log how many, and which parts are drawn anew.
+Candidates = list[dict[str, Any]]
+"""States that validation chose among: cycle, branch, dataset, task and value of each."""
 
-    Returns:
-        the checksum of the file's tensors.
+
+def best(candidates: Candidates) -> tuple[int, str]:
+    """Cycle and branch of the highest mean validation metric over the heads, the teacher before the student, then the later cycle.
+
+    A head without a value counts for nothing.
+    """
+    values: dict[tuple[int, str], list[float]] = {}
+    for one in candidates:
+        values.setdefault((one["cycle"], one["branch"]), []).extend([one["value"]] if one["value"] is not None else [])
+    teachers = {key: of for key, of in values.items() if key[1] == "teacher"} or values
+    return max(teachers, key=lambda key: (fmean(teachers[key] or [0.0]), key[0]))
+
+
+def chosen(choice: Path) -> tuple[dict[str, Any], int, str]:
+    """What `score` wrote of a run, and the cycle and branch that stand for the whole of it.
 
     Raises:
-        InputError: the file is missing or is another one, or a tensor of both has another shape.
+        InputError: it is not readable.
     """
-    tensors, facts = read(file)
-    digest = str(facts.get("sha256"))
-    if isinstance(how, Start) and digest != how.sha256:
+    try:
+        facts: dict[str, Any] = json.loads(choice.read_text(encoding="utf-8"))
+        return facts, *best(facts["candidates"])
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{file}: its tensors have the SHA-256 {digest}; the run starts from {how.sha256}; name the right"
+            f"{choice}: not readable ({error}); score the run with: snakemake --cores all -- {choice}"
+        ) from error
+
+
+def weights(origin: Origin) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a network to start from, by name, and their checksum.
+
+    Raises:
+        InputError: they are missing or damaged.
+    """
+    if origin.choice is None:
+        tensors, facts = read(origin.weights)
+        return tensors, str(facts.get("sha256"))
+    _, cycle, branch = chosen(origin.choice)
+    tensors = load(Kept.open(origin.weights).weights[cycle]).part(branch)
+    return tensors, digest(tensors)
+
+
+def start(network: FoundationX, how: Starting, origin: Origin) -> str:
+    """Give `network` the tensors that `origin` has for it; say in the log how many, and which parts are drawn anew.
+
+    Returns:
+        the checksum of the tensors.
+
+    Raises:
+        InputError: they are missing or others than the run's parameters say, or a tensor of both has another shape.
+    """
+    tensors, found = weights(origin)
+    file = origin.weights
+    if isinstance(how, Start) and found != how.sha256:
+        raise InputError(
+            f"{file}: its tensors have the SHA-256 {found}; the run starts from {how.sha256}; name the right"
             " file, or give its checksum under train.start.sha256"
         )
     own = network.state_dict()
@@ -45,4 +98,4 @@ def start(network: FoundationX, how: Starting, file: Path) -> str:
         len(tensors) - len(common),
         ", ".join(drawn) or "nothing",
     )
-    return digest
+    return found

@@ -14,6 +14,7 @@ from fxcore.machine import Machine
 from fxcore.passes import Split, Task
 from fxcore.slices.few_shot import FewShotMetricsSlice
 from fxcore.slices.make import few_shot_slice
+from fxcore.slices.train import Origin
 from fxcore.tensorfile import write
 from fxcore.training.loop import build, heads_of
 
@@ -31,7 +32,7 @@ def start(slice_, stores, tmp_path):
     how = slice_.train.model_copy(update={"seed": 99})
     model = build(how, heads_of(how, stores))
     write(tmp_path / "start.safetensors", model.state_dict(), {})
-    return tmp_path / "start.safetensors"
+    return Origin(tmp_path / "start.safetensors")
 
 
 def _run(slice_, stores, start, root):
@@ -86,7 +87,7 @@ def test_predictions_are_of_every_test_image_by_every_training(slice_, stores, s
     assert table.groupby(["samples", "draw"]).ngroups == 4
     assert not (tmp_path / "work").exists()
     facts = json.loads((tmp_path / "few.json").read_text())
-    assert facts["start"] == json.loads(_head(start))["sha256"]
+    assert facts["start"] == json.loads(_head(start.weights))["sha256"]
 
 
 def _head(path):

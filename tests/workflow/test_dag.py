@@ -108,8 +108,12 @@ def test_the_summary_agrees_with_table_3(experiment):
     assert summary["foundation_x"]["example_a"] == table["choice"].to_dict()
     assert summary["example_a_localization"]["example_a"] == {"localization": table.loc["localization", "baseline"]}
     validation = pd.read_csv(experiment.results / "metrics/validation.csv")
-    # cycles, branches, tasks; the baseline has one of each
-    assert validation["run"].value_counts().to_dict() == {"foundation_x": 2 * 2 * 3, "example_a_localization": 1}
+    # cycles, branches, tasks; the others have one of each
+    assert validation["run"].value_counts().to_dict() == {
+        "foundation_x": 2 * 2 * 3,
+        "example_a_localization": 1,
+        "transfer": 1,
+    }
 
 
 def test_the_released_weights_are_one_teacher_with_a_card_of_what_it_reached(experiment):
@@ -218,17 +222,22 @@ FIGURES = {"figure": 6, "index": 1}
 REPORT = {"table": 6} | FIGURES
 SUMMARY = {"summary": 1}
 RELEASE = {"release": 1}
-TRAINING = {"pretrain": 3, "keep": 2, "score": 2, "evaluate": 2}
-"""Of the joint run's two stages and the baseline's one."""
+FEW = {"few_shot": 1, "evaluate_few_shot": 1}
+TRAINING = {"pretrain": 4, "keep": 3, "score": 3, "evaluate": 3} | FEW
+"""Of the joint run's two stages, the baseline's one, and that of the run which starts from the joint one, on few images, too."""
+RESCORED = {"pretrain": 1, "keep": 1, "score": 3, "evaluate": 3} | FEW
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"report__panels": 3}, FIGURES),
-        ({"evaluate__resamples": 30}, {"evaluate": 2} | SUMMARY | REPORT),
-        ({"evaluate__detections": 50}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT | RELEASE),
-        ({"evaluate__every": 2}, {"score": 2, "evaluate": 2} | SUMMARY | REPORT | RELEASE),
+        ({"few_shot__updates": 3}, FEW | REPORT),
+        ({"finetune__transfer__train__tune": "head"}, RESCORED | {"score": 1, "evaluate": 1} | SUMMARY | REPORT),
+        ({"evaluate__resamples": 30}, {"evaluate": 3, "evaluate_few_shot": 1} | SUMMARY | REPORT),
+        # validation may choose another state to start from
+        ({"evaluate__detections": 50}, RESCORED | SUMMARY | REPORT | RELEASE),
+        ({"evaluate__every": 2}, RESCORED | SUMMARY | REPORT | RELEASE),
         (
             {"runs__example_a_localization__train__override__pretrain": {"weight_decay": 0.5}},
             {"pretrain": 1, "keep": 1, "score": 1, "evaluate": 2}
@@ -238,14 +247,14 @@ TRAINING = {"pretrain": 3, "keep": 2, "score": 2, "evaluate": 2}
         ({"pretrain__batch_size": 3}, TRAINING | SUMMARY | REPORT | RELEASE),
         (
             {"runs__foundation_x__train__cycles": 3},
-            {"pretrain": 1, "keep": 1, "score": 1, "evaluate": 1} | SUMMARY | REPORT | RELEASE,
+            {"pretrain": 2, "keep": 2, "score": 2, "evaluate": 2} | FEW | SUMMARY | REPORT | RELEASE,
         ),
         ({"report__titles": {"example_a": "Other"}}, REPORT | RELEASE),
         (
             {"datasets__example_a__classification__uncertain": "u_ones"},
-            {"phantom": 1, "normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT | RELEASE,
+            {"phantom": 1, "normalize": 1, "visits": 3} | TRAINING | SUMMARY | REPORT | RELEASE,
         ),
-        ({"store_size": 80}, {"normalize": 1, "visits": 2} | TRAINING | SUMMARY | REPORT | RELEASE),
+        ({"store_size": 80}, {"normalize": 1, "visits": 3} | TRAINING | SUMMARY | REPORT | RELEASE),
     ],
     ids=lambda value: next(iter(value)) if len(value) == 1 else "",
 )
