@@ -38,11 +38,6 @@ STARTED = time.time()
 # For workflow/report/figure.rst, which can read the configuration and no file.
 config["captions"] = plan.captions
 
-# For its limit of jobs a second Snakemake looks at all jobs once a second, and once more for every job that has finished: after
-# three hundred that takes a core. Jobs here last seconds at least, so that a local run needs no limit.
-if workflow.scheduling_settings and workflow.local_exec:
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
 # Snakemake ignores `gpu` in local runs unless it has a limit (docs/explanation/architecture.md).
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", machine.gpus())
@@ -70,6 +65,13 @@ for name in PHASES:
     if phase in (None, name):
 
         include: f"workflow/rules/{name}.smk"
+
+
+onstart:
+    # For its limit of jobs a second Snakemake looks at all jobs once a second, and once more for every job that has finished: after
+    # some hundreds that takes a core. Jobs of a local run last seconds, and need no limit.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:
