@@ -78,8 +78,8 @@ def _counted(number: int, word: str) -> str:
 
 def figure1_method(results: Results, _: Report) -> Drawn:
     """Backbone, branches and heads of the joint run, its teacher, and one cycle of its passes."""
-    name, run = results.joint
-    how, train = results.slice.pretrain[name], run.train
+    _, run = results.joint
+    how, train = results.slice.pretrain, run.train
     if not isinstance(results.slice, FigureSlice):
         raise TypeError("figure1_method needs the slice of figures")
     heads = {task: sum(task in tasks for _, tasks in run.order) for task in Task}

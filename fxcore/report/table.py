@@ -73,7 +73,7 @@ def table1_datasets(results: Results) -> Table:
 def table2_schedule(results: Results) -> Table:
     """One cycle of the joint run, pass by pass (the paper's lock-release table), from the pass list that trains."""
     name, run = results.joint
-    how, train = results.slice.pretrain[name], run.train
+    how, train = results.slice.pretrain, run.train
     cycle = run_passes(run.order, train.lock, how.lock_fraction, 1, train.repeats)
     records = [{**_pass_record(results, one, how.batch_size), "run": name} for one in cycle]
     header = ("pass", "dataset", "task", "mode", "data", "trains", "updates", "images")

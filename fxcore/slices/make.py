@@ -125,7 +125,7 @@ def table_slice(params: Params) -> TableSlice:
         store_size=params.store_size,
         titles={key: params.title(key) for key in params.datasets},
         runs=params.trained,
-        pretrain={run: params.pretraining(run) for run in params.trained},
+        pretrain=params.pretraining(params.joint),
         few_shot=params.few_shot,
         evaluate=params.evaluate,
     )

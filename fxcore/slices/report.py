@@ -10,12 +10,15 @@ from fxcore.params.training import Pretrain
 
 
 class TableSlice(Block):
-    """For `table`: what captions, rows and columns say; `titles` of all datasets, `pretrain` of each run."""
+    """For `table`: what captions, rows and columns say; `titles` of all datasets, `pretrain` of the joint run.
+
+    Linux takes no argument of a command that is longer than 128 KiB: what 50 runs share must not stand here 50 times.
+    """
 
     store_size: int
     titles: dict[str, str]
     runs: dict[str, Run]
-    pretrain: dict[str, Pretrain]
+    pretrain: Pretrain
     few_shot: FewShot
     evaluate: Evaluate
 
