@@ -78,7 +78,7 @@ def _counted(number: int, word: str) -> str:
 
 def figure1_method(results: Results, _: Report) -> Drawn:
     """Backbone, branches and heads of the joint run, its teacher, and one cycle of its passes."""
-    _, run = results.joint
+    run = results.joint[1]
     how, train = results.slice.pretrain, run.train
     if not isinstance(results.slice, FigureSlice):
         raise TypeError("figure1_method needs the slice of figures")
