@@ -32,4 +32,4 @@ class Report(Block):
     panels: Count = 6
     """Test images shown in each panel of predictions."""
     panel_score: Probability = 0.3
-    """Least score of a box drawn in a panel."""
+    """Least score of a box drawn in a panel; where there is none, the best one is drawn, dotted."""

@@ -29,7 +29,8 @@ from fxcore.slices.data import Heads
 
 TRUTH: dict[str, Any] = {"linestyle": "--", "linewidth": 1.3}
 FOUND: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9}
-"""Truth is dashed, predictions are solid."""
+UNSURE: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
+"""Truth is dashed, predictions are solid, or dotted where none is sure."""
 LEGEND_COLUMNS = 8
 TOP = 3
 """Findings shown on an image, the most probable."""
@@ -80,14 +81,14 @@ def _boxes(panel: Panel) -> None:
     for label, box in zip(labels, truth * scale, strict=True):
         _rectangle(panel.axis, box, edgecolor=_colour(label), **TRUTH)
     sure = panel.found[panel.found["score"] >= panel.least]
-    for label, score, *box in sure[["label", "score", *BOXES]].itertuples(index=False):
+    style = UNSURE if sure.empty else FOUND
+    shown = panel.found.nlargest(1, "score") if sure.empty else sure
+    for label, score, *box in shown[["label", "score", *BOXES]].itertuples(index=False):
         left, top, *_ = drawn = np.array(box) * scale
-        _rectangle(panel.axis, drawn, edgecolor=_colour(int(label)), **FOUND)
+        _rectangle(panel.axis, drawn, edgecolor=_colour(int(label)), **style)
         panel.axis.text(
             left + 1, top + 1, f"{score:.2f}", va="top", fontsize=4, color=_colour(int(label)), clip_on=True
         )
-    if sure.empty:
-        panel.axis.set_title(f"no box scores {panel.least:g}", fontsize=5, pad=2)
 
 
 def _rectangle(axis: Axes, box: NDArray[np.floating], **style: Any) -> None:
@@ -127,7 +128,7 @@ KINDS = {
         Task.LOCALIZATION,
         _boxes,
         _outlines,
-        "Boxes that score at least {least:g} solid, with their score, the truth dashed.",
+        "Boxes that score at least {least:g} solid, where there is none the best one dotted, with their score; the truth dashed.",
     ),
     "panels_segmentation": Kind(
         Task.SEGMENTATION,
