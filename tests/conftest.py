@@ -45,7 +45,7 @@ def tiny(_tiny):
 
     def make(**changes: Any) -> Params:
         if "runs" in changes:
-            changes = {"finetune": {}, "few_shot": {}, "release": []} | changes
+            changes = BESIDE | changes
         return Params.model_validate(changed(_tiny, changes))
 
     return make
@@ -62,6 +62,10 @@ def stores(tmp_path_factory):
     write(phantom_slice(params, "example_a"), root / "native")
     make_store(store_slice(params, "example_a"), root / "native", root / "store")
     return {"example_a": Store(root / "store")}
+
+
+BESIDE: dict[str, Any] = {"finetune": {}, "few_shot": {}, "release": []}
+"""Nothing that goes on from the runs of the tiny preset, for experiments with other runs."""
 
 
 def changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

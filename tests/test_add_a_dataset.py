@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import PROJECT, TINY
+from tests.conftest import BESIDE, PROJECT, TINY
 
 PAGE = (PROJECT / "docs/how-to/add-a-dataset.md").read_text()
 PYTHON = dict(re.findall(r"whole of\s+`(fxcore/[\w/]+\.py)`:\n\n```python\n(.*?)```", PAGE, flags=re.DOTALL))
@@ -31,7 +31,7 @@ def project(tmp_path):
         (tmp_path / name).write_text(content)
     with (tmp_path / "fxcore/data/registry.yaml").open("a") as registry:
         registry.write(f"\n{REGISTRY}")
-    content = yaml.safe_load(TINY.read_text()) | yaml.safe_load(PARAMS) | {"report": {}}
+    content = yaml.safe_load(TINY.read_text()) | yaml.safe_load(PARAMS) | BESIDE | {"report": {}}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     return tmp_path
 

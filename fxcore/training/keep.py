@@ -120,19 +120,7 @@ def bring_back(folder: Path, checkpoints: Path) -> None:
 
 
 def facts_of(path: Path) -> dict[str, Any]:
-    """What a training state says of itself; reads only its head.
-
-    Raises:
-        InputError: it is missing, or none of ours.
-    """
-    facts = head_of(path)
-    if "provenance" not in facts:
-        raise InputError(f"{path}: is no training state, it does not say who made it; delete it and train again")
-    return facts
-
-
-def head_of(path: Path) -> dict[str, Any]:
-    """What a file of tensors says of itself, its checksum with it.
+    """What a file of tensors says of itself; reads only its head.
 
     Raises:
         InputError: it is missing, or none of ours.
@@ -142,8 +130,10 @@ def head_of(path: Path) -> dict[str, Any]:
             length = int.from_bytes(source.read(8), "little")
             head = json.loads(source.read(min(length, path.stat().st_size)))
         facts: dict[str, Any] = json.loads(head["__metadata__"]["fxcore"])
+        if "provenance" not in facts:
+            raise ValueError("it does not say who made it")
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as weights ({error}); delete it and make it again") from error
+        raise InputError(f"{path}: cannot be read as a training state ({error}); delete it and train again") from error
     return facts
 
 

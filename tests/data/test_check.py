@@ -12,7 +12,7 @@ from fxcore.params.registry import completed, registry
 from fxcore.phantom.phantom import EXPECTED, write
 from fxcore.slices.data import PhantomSlice
 from fxcore.slices.make import phantom_slice
-from tests.conftest import TINY
+from tests.conftest import BESIDE, TINY
 
 PHANTOM = {"source": "phantom", "phantom": {"train": 4, "val": 2, "test": 3}}
 
@@ -24,7 +24,7 @@ def project(tmp_path_factory):
     content = yaml.safe_load(TINY.read_text())
     content |= {"results_root": str(folder / "results"), "datasets": dict.fromkeys(registry(), PHANTOM), "report": {}}
     train = {"visits": {"chexpert": ["classification"]}, "cycles": 1, "horizon_cycles": 1}
-    content["runs"] = {"joint": {"title": "J", "role": "joint", "train": train}}
+    content |= BESIDE | {"runs": {"joint": {"title": "J", "role": "joint", "train": train}}}
     content["model"]["localization"]["labels"] = 16
     file = folder / "params.yaml"
     file.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -131,7 +131,7 @@ def test_what_the_parameters_leave_out_is_neither_counted_nor_wrong(half, tmp_pa
     gone.write_bytes(b"no picture")
     content = yaml.safe_load(TINY.read_text()) | {"datasets": {"shenzhen": {"exclude": [gone.stem]}}, "report": {}}
     train = {"visits": {"shenzhen": ["classification"]}, "cycles": 1, "horizon_cycles": 1}
-    content["runs"] = {"joint": {"title": "J", "role": "joint", "train": train}}
+    content |= BESIDE | {"runs": {"joint": {"title": "J", "role": "joint", "train": train}}}
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     code, out, err = _check(capsys, "shenzhen", "--params", file, "--json", "--pictures")

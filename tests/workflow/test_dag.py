@@ -16,7 +16,7 @@ from fxcore import cli, contents
 from fxcore.params.experiment import load
 from fxcore.paths import TABLE_KINDS
 from fxcore.work import Sizes
-from tests.conftest import PROJECT, TINY, FolderDataset, changed
+from tests.conftest import BESIDE, PROJECT, TINY, FolderDataset, changed
 from tests.workflow.conftest import SNAKEMAKE, Experiment, planned
 
 NOTHING: dict[str, int] = {}
@@ -295,6 +295,7 @@ def test_a_mistake_in_the_data_is_one_line_and_leaves_no_store(tmp_path):
     dataset.write()
     content = changed(yaml.safe_load(TINY.read_text()), {"results_root": str(tmp_path / "results")})
     content["datasets"] = {"mine": native}
+    content |= BESIDE
     content["runs"] = {
         "joint": {
             "title": "J",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import FOLDER_PARAMS, PROJECT, TINY, FolderDataset
+from tests.conftest import BESIDE, FOLDER_PARAMS, PROJECT, TINY, FolderDataset
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 
@@ -22,7 +22,7 @@ def project(tmp_path_factory):
     content = yaml.safe_load(TINY.read_text()) | {"results_root": str(folder / "results"), "report": {}}
     content["datasets"] = {"mine": FOLDER_PARAMS | {"folder": str(folder / "native")}}
     train = {"visits": {"mine": ["classification"]}, "cycles": 1, "horizon_cycles": 1}
-    content["runs"] = {"joint": {"title": "J", "role": "joint", "train": train}}
+    content |= BESIDE | {"runs": {"joint": {"title": "J", "role": "joint", "train": train}}}
     file = folder / "params.yaml"
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     assert _data(file).returncode == 0
