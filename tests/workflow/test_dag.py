@@ -183,7 +183,7 @@ def test_every_number_is_explained_by_files_that_are_there(experiment, capsys):
 
 def test_every_rule_leaves_a_log_under_its_own_name(experiment):
     rules = {"phantom", "normalize", "visits", "pretrain", "keep", "score", "evaluate", "summary"}
-    rules |= {"table", "figure", "index", "release"}
+    rules |= {"table", "figure", "index", "release", "few_shot", "evaluate_few_shot"}
     assert {path.name for path in (experiment.results / "logs").iterdir()} == rules
     log = (experiment.results / "logs/pretrain/foundation_x/cycle_1.log").read_text()
     assert "11 of 11 updates" in log
