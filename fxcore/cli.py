@@ -127,7 +127,9 @@ def parser() -> argparse.ArgumentParser:
     commands.job(run.evaluate, "run", _RUN)
     commands.sliced(run.evaluate_few_shot)
     commands.job(run.release, "run", _RUN)
-    commands.whole(run.summary).add_argument("runs", nargs="+", metavar="run", help="names of the runs")
+    gathered = commands.whole(run.summary)
+    gathered.add_argument("runs", nargs="+", metavar="run", help="names of the runs")
+    gathered.add_argument("--few-shot", action="store_true", help="also trainings on few images")
     commands.job(run.table, "table", "name of the table", TABLES).add_argument(
         "--strict", action="store_true", help=_STRICT
     )

@@ -237,7 +237,9 @@ def summary(arguments: Arguments) -> None:
     metrics, choices = (
         {run: at(arguments.results, run) for run in arguments.runs} for at in (paths.metrics, paths.choice)
     )
-    gather(metrics, choices, paths.summary(arguments.results), paths.validation(arguments.results))
+    results = arguments.results
+    few_shot = paths.few_shot_metrics(results) if arguments.few_shot else None
+    gather(metrics, choices, few_shot, paths.summary(results), paths.validation(results))
 
 
 def table(arguments: Arguments) -> None:

@@ -222,6 +222,10 @@ class Plan:
         origin = self._slices[wildcards.run].origin(self.results)
         return [] if origin is None else list(map(str, origin.files))
 
+    def few_shot_metrics(self, _: Wildcards) -> list[str]:
+        """For `summary`: the metrics of trainings on few images, if there are any."""
+        return [str(paths.few_shot_metrics(self.results))] if self.params.few_shot.runs else []
+
     def few_shot_of_runs(self, _: Wildcards) -> list[str]:
         """For `evaluate_few_shot`: predictions of all trainings on few images."""
         return [str(paths.few_shot(self.results, run)) for run in self.params.few_shot.runs]

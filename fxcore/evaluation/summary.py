@@ -11,12 +11,15 @@ from typing import Any
 from fxcore.files import atomic, write_json
 
 
-def summary(metrics: Mapping[str, Path], choices: Mapping[str, Path], output: Path, validation: Path) -> None:
+def summary(
+    metrics: Mapping[str, Path], choices: Mapping[str, Path], few_shot: Path | None, output: Path, validation: Path
+) -> None:
     """Write run → dataset → task → test metric in percent, and a row a candidate state with its validation metric.
 
     Args:
         metrics: the metrics file of each run.
         choices: the file of each run that says what validation chose among.
+        few_shot: the metrics of trainings on few images, if there are any; written as `few_shot` → run → number of images.
         output: the JSON of test metrics, of the branch that validation chose.
         validation: the CSV of candidates.
     """
@@ -26,6 +29,11 @@ def summary(metrics: Mapping[str, Path], choices: Mapping[str, Path], output: Pa
             for task, cell in tasks.items():
                 value = _percent(cell[cell["choice"]][cell["metric"]]["value"])
                 found.setdefault(run, {}).setdefault(dataset, {})[task] = value
+    if few_shot is not None:
+        found["few_shot"] = {
+            run: {samples: _percent(one["value"]) for samples, one in of["samples"].items()}
+            for run, of in _read(few_shot)["runs"].items()
+        }
     write_json(output, found)
     with atomic(validation) as part, part.open("w", encoding="utf-8", newline="") as sink:
         columns = ("run", "cycle", "branch", "dataset", "task", "value")

@@ -222,7 +222,7 @@ FIGURES = {"figure": 6, "index": 1}
 REPORT = {"table": 6} | FIGURES
 SUMMARY = {"summary": 1}
 RELEASE = {"release": 1}
-FEW = {"few_shot": 1, "evaluate_few_shot": 1}
+FEW = {"few_shot": 1, "evaluate_few_shot": 1, "summary": 1}
 TRAINING = {"pretrain": 4, "keep": 3, "score": 3, "evaluate": 3} | FEW
 """Of the joint run's two stages, the baseline's one, and that of the run which starts from the joint one, on few images, too."""
 RESCORED = {"pretrain": 1, "keep": 1, "score": 3, "evaluate": 3} | FEW

@@ -44,6 +44,7 @@ rule summary:
     input:
         metrics=plan.metrics_of_runs,
         choices=plan.choices_of_runs,
+        few_shot=plan.few_shot_metrics,
         src=sources.closure("fxcore.evaluation.summary"),
     output:
         summary=f"{RESULTS}/metrics/summary.json",
@@ -55,7 +56,8 @@ rule summary:
     params:
         results=plan.root,
         runs=list(plan.params.trained),
+        few_shot="--few-shot" if plan.params.few_shot.runs else "",
     message:
         "all runs: headline metrics"
     shell:
-        "python -m fxcore summary {params.runs} --results {params.results:q} --log {log:q}"
+        "python -m fxcore summary {params.runs} {params.few_shot} --results {params.results:q} --log {log:q}"
