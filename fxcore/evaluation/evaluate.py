@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fxcore import provenance
 from fxcore.data.store import OpenStores, Store
@@ -178,8 +179,12 @@ class Cell:
         return self._interval(class_mean(values)) | {"classes": classes}
 
     def _interval(self, values: Values) -> dict[str, float | None]:
-        found = interval(values, self.slice.confidence)
-        return {name: number(value) for name, value in found._asdict().items()}
+        return estimated(values, self.slice.confidence)
+
+
+def estimated(values: NDArray[np.float64], confidence: float) -> dict[str, float | None]:
+    """For JSON, `value, low, high` of a value and its replicates."""
+    return {name: number(value) for name, value in interval(values, confidence)._asdict().items()}
 
 
 def number(value: float) -> float | None:

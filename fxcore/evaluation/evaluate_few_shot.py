@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fxcore import provenance
 from fxcore.data.store import OpenStores, Store
 from fxcore.errors import InputError
-from fxcore.evaluation.bootstrap import class_mean, interval, replicates
-from fxcore.evaluation.evaluate import number
+from fxcore.evaluation.bootstrap import class_mean, replicates
+from fxcore.evaluation.evaluate import estimated, number
 from fxcore.evaluation.statistics import Measured
 from fxcore.files import write_json
 from fxcore.passes import Split, Task
@@ -42,7 +42,9 @@ class Trained:
             InputError: it is not readable.
         """
         try:
-            how = FewShotSlice.model_validate(json.loads(predictions.with_suffix(".json").read_text())["params"])
+            how = FewShotSlice.model_validate(
+                json.loads(predictions.with_suffix(".json").read_text(encoding="utf-8"))["params"]
+            )
             ((dataset, (task,)),) = how.train.visits
             return cls(pd.read_parquet(predictions), how, dataset, task)
         except (OSError, ValueError, KeyError) as error:
@@ -124,4 +126,4 @@ class Compared:
         }
 
     def _interval(self, values: NDArray[np.float64]) -> dict[str, float | None]:
-        return {end: number(value) for end, value in interval(values, self.slice.confidence)._asdict().items()}
+        return estimated(values, self.slice.confidence)

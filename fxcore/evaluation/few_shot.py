@@ -101,7 +101,7 @@ def few_shot(
     work: Path,
     output: Path,
 ) -> None:
-    """Write the test predictions of all trainings, with `samples` and `draw` of each, and beside them what validation chose.
+    """Write the test predictions of all trainings, with `samples` and `draw` of each, and beside them how they were made.
 
     Args:
         slice_: of one run.

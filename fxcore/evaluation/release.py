@@ -1,10 +1,8 @@
-"""The joint run as one weights file with its card: the branch and cycle that validation prefers over all its heads."""
+"""A run as one weights file with its card: the branch and cycle that validation prefers over all its heads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fxcore.data.store import OpenStores
 from fxcore.models.artifact import Card, Data, Measured, write
@@ -25,7 +23,7 @@ def release(slice_: ReleaseSlice, kept: Path, choice: Path, stores: OpenStores, 
     state = load(Kept.open(kept).weights[cycle])
     reached: dict[str, dict[Task, float | None]] = {}
     for one in facts["candidates"]:
-        if _of(one) == (cycle, branch):
+        if (one["cycle"], one["branch"]) == (cycle, branch):
             reached.setdefault(one["dataset"], {})[Task(one["task"])] = one["value"]
     synthetic = {key: bool(store.manifest["synthetic"]) for key, store in stores(state.heads).items()}
     made = {key: state.provenance[key] for key in ("fxcore", "commit", "params")}
@@ -50,7 +48,3 @@ def release(slice_: ReleaseSlice, kept: Path, choice: Path, stores: OpenStores, 
         },
     )
     write(output, state.part(branch), card)
-
-
-def _of(one: Mapping[str, Any]) -> tuple[int, str]:
-    return one["cycle"], one["branch"]

@@ -11,21 +11,24 @@ from fxcore.evaluation.headline import printed
 from fxcore.report.finetuned import (
     HOW,
     NOT_SUPPLIED,
+    PUBLISHED,
     UNPAIRED,
     UNPRINTED,
     Initialisation,
+    absent,
     best,
     columns,
+    described,
+    in_paper,
     initialisation,
-    named,
     ours,
+    text,
     visited,
 )
 from fxcore.report.gaps import Gap, missing, noted
 from fxcore.report.published import few_shot as published
 from fxcore.report.render import Table, interval
 from fxcore.report.results import Results, percent
-from fxcore.report.transfer import PUBLISHED
 
 ASKED = ("Ark", "POPAR")
 Record = dict[str, Any]
@@ -114,7 +117,7 @@ def _cells(
 
 def _gaps(column: Initialisation, run: str | None, found: Mapping[str, Any], against: str | None) -> Iterator[Gap]:
     if run is None:
-        yield Gap(column.label, "no such run" if column.supplied else f"{NOT_SUPPLIED}; {HOW}", True)
+        yield absent(column)
     elif found.get("value") is None:
         yield Gap(column.label, "undefined in test", False)
     elif found.get("sd") is None:
@@ -129,7 +132,7 @@ def _record(
     found = target.of(run, samples) if run else {}
     one = next(iter(target.runs.values()))
     in_print = published().get((target.dataset, samples))
-    name = next((name for name in PUBLISHED if named(name)(column) and not column.head), None)
+    name = in_paper(column)
     spread = found.get("sd")
     return {
         "dataset": results.slice.titles[target.dataset],
@@ -137,9 +140,7 @@ def _record(
         "task": target.task,
         "metric": one["metric"],
         "samples": samples,
-        "initialisation": column.label,
-        "origin": column.origin.name.lower() if column.supplied else NOT_SUPPLIED,
-        "tune": "head" if column.head else "full",
+        **described(column),
         "run": run,
         "draws": len(found["draws"]) if found else None,
         **percent("value", found),
@@ -175,8 +176,4 @@ def _row(cells: Sequence[tuple[Record, list[Gap]]]) -> tuple[str, ...]:
 
 
 def _text(one: Record) -> str:
-    if one["run"] is None:
-        return NOT_SUPPLIED if one["origin"] == NOT_SUPPLIED else "no run"
-    if one["value"] is None:
-        return "undefined"
-    return interval(one, "value") + ("" if one["sd"] is None else f" ± {one['sd']:.1f}")
+    return text(one) + ("" if one["sd"] is None else f" ± {one['sd']:.1f}")

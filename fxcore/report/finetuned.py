@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from fxcore.params.runs import Run
 from fxcore.params.training import Start
 from fxcore.passes import Task
 from fxcore.report.gaps import Gap
+from fxcore.report.render import interval
 from fxcore.report.results import Results
 
 HOW = "docs/how-to/start-from-weights.md"
 NOT_SUPPLIED = "not supplied"
+PUBLISHED = ("Ark", "POPAR", "Foundation X")
+"""Columns of the paper's tables."""
 UNPAIRED = Gap("Δ", "Foundation X, or a run with a number beside it, is missing", True)
 UNPRINTED = Gap("published", "not in the paper", True)
 """Why a row has no difference, and why no published numbers."""
@@ -72,9 +76,34 @@ def shown(results: Results, where: str, dataset: str | None = None, task: Task |
         name
         for name, run in results.slice.runs.items()
         if run.shown_in == where
-        and (dataset is None or dataset in run.train.visits)
-        and (task is None or task in {one for tasks in run.train.visits.values() for one in tasks})
+        and any(dataset in (None, key) and (task is None or task in tasks) for key, tasks in run.train.visits.items())
     ]
+
+
+def absent(column: Initialisation) -> Gap:
+    """Why a column has no number in a row for which no run fills it."""
+    return Gap(column.label, "no such run" if column.supplied else f"{NOT_SUPPLIED}; {HOW}", True)
+
+
+def described(column: Initialisation) -> dict[str, str]:
+    """A column's own values in a record of the CSV."""
+    return {
+        "initialisation": column.label,
+        "origin": column.origin.name.lower() if column.supplied else NOT_SUPPLIED,
+        "tune": "head" if column.head else "full",
+    }
+
+
+def in_paper(column: Initialisation) -> str | None:
+    """The paper's column for the same weights, if it has one."""
+    return next((name for name in PUBLISHED if named(name)(column) and not column.head), None)
+
+
+def text(one: Mapping[str, Any]) -> str:
+    """A record's value as the page prints it; where there is none, why in a word."""
+    if one["run"] is None:
+        return NOT_SUPPLIED if one["origin"] == NOT_SUPPLIED else "no run"
+    return "undefined" if one["value"] is None else interval(one, "value")
 
 
 def visited(results: Results, names: Iterable[str]) -> list[str]:

@@ -12,15 +12,19 @@ from fxcore.passes import Task
 from fxcore.report.finetuned import (
     HOW,
     NOT_SUPPLIED,
+    PUBLISHED,
     UNPAIRED,
     UNPRINTED,
     Initialisation,
+    absent,
     best,
     columns,
+    described,
+    in_paper,
     initialisation,
-    named,
     ours,
     shown,
+    text,
     visited,
 )
 from fxcore.report.gaps import Gap, metric_gap, missing, noted
@@ -31,7 +35,6 @@ from fxcore.report.results import Results, percent
 WHERE = "table5_transfer"
 ASKED = ("ImageNet", "Ark", "POPAR")
 """Initialisations of others that the paper or its readers hold Foundation X against; weights of none come with fxcore."""
-PUBLISHED = ("Ark", "POPAR", "Foundation X")
 MORE = ("iou", "dice_positive")
 """Further metrics of segmentation in percent, for the CSV, which has the surface distance `hd95` in pixels, too."""
 Record = dict[str, Any]
@@ -96,7 +99,7 @@ def _gaps(
     results: Results, column: Initialisation, run: str | None, key: str, task: Task, against: str | None
 ) -> list[Gap]:
     if run is None:
-        return [Gap(column.label, "no such run" if column.supplied else f"{NOT_SUPPLIED}; {HOW}", True)]
+        return [absent(column)]
     cell = results.metrics(run)[key][task]
     gaps = list(metric_gap(column.label, cell, standing(cell), headline(task, results.slice.evaluate.iou)))
     if against and cell.get("differences", {}).get(against, {}).get("value") is None:
@@ -112,16 +115,14 @@ def _record(
     branch = standing(cell)
     of_branch = cell.get(branch, {})
     in_print = published().get(key)
-    name = next((name for name in PUBLISHED if named(name)(column) and not column.head), None)
+    name = in_paper(column)
     surface = of_branch.get("hd95", {})
     return {
         "dataset": results.slice.titles[key],
         "key": key,
         "task": str(task),
         "metric": metric,
-        "initialisation": column.label,
-        "origin": column.origin.name.lower() if column.supplied else NOT_SUPPLIED,
-        "tune": "head" if column.head else "full",
+        **described(column),
         "run": run,
         "branch": branch if run else None,
         **percent("value", of_branch.get(metric, {})),
@@ -146,16 +147,10 @@ def _row(cells: Sequence[Cell]) -> tuple[str, ...]:
     return (
         first["dataset"],
         printed(first["metric"]),
-        *(_text(one) for one in records),
+        *(text(one) for one in records),
         interval(mine, "difference", "+") if mine else "no pair",
         against["initialisation"] if against else "none",
         *(f"{in_print.of(name):.2f}" if in_print else "not in the paper" for name in PUBLISHED),
         f"{first['test_images']:,} ({first['test_patients']:,})",
         noted(gaps),
     )
-
-
-def _text(one: Record) -> str:
-    if one["run"] is None:
-        return NOT_SUPPLIED if one["origin"] == NOT_SUPPLIED else "no run"
-    return "undefined" if one["value"] is None else interval(one, "value")

@@ -1,9 +1,14 @@
 """Figure 3: a line a run, its best value marked, published values in the caption alone."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from fxcore.errors import InputError
 from fxcore.params.report import Report
+from fxcore.params.runs import Run
+from fxcore.passes import Task
+from fxcore.report.finetuned import shown
 from fxcore.report.finetuning import figure3_finetuning
 from tests.report.study import STUDY
 
@@ -58,3 +63,14 @@ def test_published_values_are_in_the_caption_alone(drawn):
 def test_without_runs_there_is_no_figure(tiny, handmade):
     with pytest.raises(InputError, match="none with shown_in: figure3_finetuning"):
         figure3_finetuning(handmade(tiny(finetune={}, few_shot={})), Report())
+
+
+def test_a_run_is_shown_for_the_tasks_that_it_has_on_a_dataset_not_on_another():
+    train = {"visits": {"a": ["localization"], "b": ["segmentation"]}, "cycles": 1, "horizon_cycles": 1}
+    block = {"title": "x", "role": "finetune", "shown_in": "table4_organs", "train": train}
+    results = SimpleNamespace(slice=SimpleNamespace(runs={"x": Run.model_validate(block)}))
+    assert shown(results, "table4_organs", "a", Task.LOCALIZATION) == ["x"]
+    assert shown(results, "table4_organs", "a", Task.SEGMENTATION) == []
+    assert shown(results, "table4_organs", "c") == []
+    assert shown(results, "table4_organs") == ["x"]
+    assert shown(results, "table5_transfer") == []
