@@ -47,9 +47,7 @@ report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
-    dataset="|".join(plan.params.datasets),
-    run="|".join(plan.params.trained),
-    stage=r"cycle_\d+(-\d\d)?",
+    **plan.constraints,
 
 
 localrules:

@@ -194,9 +194,9 @@ def start() -> Iterator[str]:
 
 def save(bench: Bench) -> str:
     """The row on autosaves."""
-    saved = Autosave(bench.folder / "save.safetensors", 0.0, None)
+    saved = Autosave(bench.folder / "save.safetensors", 0.0, "cycle_1", None)
     begun = time.perf_counter()
-    saved.offer(bench.trainer, "cycle_1", [], Snapshots(bench.slice))
+    saved.offer(bench.trainer, [], Snapshots(bench.slice))
     seconds = time.perf_counter() - begun
     size = saved.path.stat().st_size / 2**30
     cells = (f"an autosave, {size:.2f} GiB", f"{MINUTES} minutes between two", f"{seconds:.2f} s", f"{60 * MINUTES} s")

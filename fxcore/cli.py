@@ -15,7 +15,7 @@ from pathlib import Path
 import fxcore
 from fxcore import commands as run
 from fxcore.commands import Arguments
-from fxcore.contents import FIGURES, TABLES
+from fxcore.contents import ALL_FIGURES, ALL_TABLES
 from fxcore.errors import InputError
 from fxcore.machine import place
 from fxcore.plan import PHASES
@@ -68,8 +68,12 @@ class _Commands:
         return made
 
     def trained(self, command: Callable[[Arguments], None]) -> argparse.ArgumentParser:
-        """A rule's sub-command that computes with the network."""
-        made = self.job(command, "run", _RUN)
+        """A rule's sub-command that computes with the network of a run."""
+        return self.computed(command, "run", _RUN)
+
+    def computed(self, command: Callable[[Arguments], None], what: str, of: str) -> argparse.ArgumentParser:
+        """A rule's sub-command that computes with a network."""
+        made = self.job(command, what, of)
         made.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as local.yaml says)")
         made.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs to lease (default: %(default)s)")
         return made
@@ -84,7 +88,7 @@ _STRICT = (
     "fail, and write nothing, if a number that the parameters ask for could not be had, say since the test set has no"
     " positives; cells that are empty by design (no baseline run, no teacher) are none of these"
 )
-_RUN, _DATASET = "name of the run", "key of the dataset"
+_RUN, _DATASET, _BACKBONE = "name of the run", "key of the dataset", "name of the backbone"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,29 +128,50 @@ def parser() -> argparse.ArgumentParser:
     commands.job(run.keep, "run", _RUN)
     commands.trained(run.score)
     commands.trained(run.few_shot)
+    _add_study(commands)
     commands.job(run.evaluate, "run", _RUN)
     commands.sliced(run.evaluate_few_shot)
     commands.job(run.release, "run", _RUN)
     gathered = commands.whole(run.summary)
-    gathered.add_argument("runs", nargs="+", metavar="run", help="names of the runs")
+    gathered.add_argument("runs", nargs="*", metavar="run", help="names of the runs")
+    gathered.add_argument(
+        "--heads", nargs="+", default=[], metavar="HEAD", help="also these heads and ensembles of the CXR-LT study"
+    )
     gathered.add_argument("--few-shot", action="store_true", help="also trainings on few images")
-    commands.job(run.table, "table", "name of the table", TABLES).add_argument(
+    commands.job(run.table, "table", "name of the table", ALL_TABLES).add_argument(
         "--strict", action="store_true", help=_STRICT
     )
-    commands.job(run.figure, "figure", "name of the figure", FIGURES)
+    commands.job(run.figure, "figure", "name of the figure", ALL_FIGURES)
     shown = commands.whole(run.index)
     shown.add_argument(
-        "--tables", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help="tables to show (default: all)"
+        "--tables",
+        nargs="+",
+        choices=ALL_TABLES,
+        default=ALL_TABLES,
+        metavar="TABLE",
+        help="tables to show (default: all)",
     )
     shown.add_argument(
         "--figures",
         nargs="+",
-        choices=FIGURES,
-        default=FIGURES,
+        choices=ALL_FIGURES,
+        default=ALL_FIGURES,
         metavar="FIGURE",
         help="figures to show (default: all)",
     )
     return root
+
+
+def _add_study(commands: _Commands) -> None:
+    """Those of the CXR-LT study."""
+    commands.sliced(run.corpus)
+    pretrained = commands.computed(run.ssl, "backbone", _BACKBONE)
+    kept = commands.whole(run.keep_backbone)
+    kept.add_argument("backbone", help=_BACKBONE)
+    for one in (pretrained, kept):
+        one.add_argument("resolution", type=int, help="of the stage, in pixels")
+    commands.computed(run.head, "head", "name of the head")
+    commands.job(run.evaluate_head, "head", "name of the head or ensemble")
 
 
 def _add_check(commands: _Commands) -> None:

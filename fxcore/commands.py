@@ -8,15 +8,18 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fxcore import machine, paths
-from fxcore.contents import FIGURES, TABLES
+from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.experiment import Params
 from fxcore.predict.options import Options
 from fxcore.slices import make
+from fxcore.slices.cxrlt import CorpusSlice, EvaluateHeadSlice, HeadSlice, SslSlice
+from fxcore.slices.cxrlt_report import CxrltReportSlice
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
@@ -38,6 +41,18 @@ def _machine(arguments: Arguments) -> Machine:
     here = machine.load()
     threads = getattr(arguments, "threads", None) or here.threads
     return here.model_copy(update={"threads": threads, "workers": min(here.workers, threads - 1)})
+
+
+def _launched(arguments: Arguments, here: Machine) -> bool:
+    """Whether a job that was given several GPUs started itself once a GPU, and these have done its work."""
+    if arguments.gpus <= 1 or here.device == "cpu" or machine.place()[1] > 1:
+        return False
+    from fxcore.launch import launch
+    from fxcore.training import runtime
+
+    with runtime.lease(arguments.gpus):
+        launch(arguments.gpus, arguments.argv)
+    return True
 
 
 def plan(arguments: Arguments) -> None:
@@ -140,12 +155,7 @@ def pretrain(arguments: Arguments) -> None:
     slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
     stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
     here = _machine(arguments)
-    if arguments.gpus > 1 and here.device != "cpu" and machine.place()[1] == 1:
-        from fxcore.launch import launch
-        from fxcore.training import runtime
-
-        with runtime.lease(arguments.gpus):
-            launch(arguments.gpus, arguments.argv)
+    if _launched(arguments, here):
         return
     folder, work = (at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.work))
     origin = slice_.origin(arguments.results)
@@ -203,6 +213,76 @@ def evaluate_few_shot(arguments: Arguments) -> None:
     run(slice_, predictions, stores, paths.few_shot_metrics(arguments.results))
 
 
+def corpus(arguments: Arguments) -> None:
+    """List the pictures that pretraining without labels sees."""
+    from fxcore.cxrlt.corpus import corpus as run
+    from fxcore.data.store import open_stores
+
+    slice_ = _slice(arguments, CorpusSlice, make.corpus_slice)
+    keys = dict.fromkeys((slice_.labels, *([slice_.gold] if slice_.gold else []), *slice_.sources))
+    stores = open_stores(arguments.results, keys, slice_.store_size)
+    run(slice_, stores, *(paths.corpus(arguments.results, kind) for kind in ("parquet", "json")))
+
+
+def ssl(arguments: Arguments) -> None:
+    """Pretrain a backbone without labels, at one resolution."""
+    import pandas as pd
+
+    from fxcore.cxrlt.ssl import ssl as run
+    from fxcore.data.store import open_stores
+
+    results, backbone = arguments.results, arguments.backbone
+    slice_ = _slice(arguments, SslSlice, lambda params: make.ssl_slice(params, backbone, arguments.resolution))
+    here = _machine(arguments)
+    if _launched(arguments, here):
+        return
+    rows = pd.read_parquet(paths.corpus(results, "parquet"))
+    stores = open_stores(results, rows["source"].unique(), slice_.store_size)
+    start = None if slice_.stage.start is None else paths.ssl(results, backbone, slice_.stage.start)
+    output = paths.ssl(results, backbone, arguments.resolution)
+    work = paths.cxrlt_work(results, backbone, f"{arguments.resolution}.safetensors")
+    run(slice_, rows, stores, here, arguments.gpus, start, output, work)
+
+
+def keep_backbone(arguments: Arguments) -> None:
+    """Keep a stage of a backbone."""
+    from fxcore.cxrlt.keep_backbone import keep_backbone as run
+
+    run(*(at(arguments.results, arguments.backbone, arguments.resolution) for at in (paths.ssl, paths.backbone)))
+
+
+def head(arguments: Arguments) -> None:
+    """Train a head on a frozen backbone, and predict what it is measured on."""
+    from fxcore.cxrlt.head import head as run
+    from fxcore.data.store import open_stores
+
+    slice_ = _slice(arguments, HeadSlice, lambda params: make.head_slice(params, arguments.head))
+    results, of = arguments.results, slice_.head
+    keys = dict.fromkeys((slice_.labels, *([slice_.gold] if slice_.gold else []), *of.labels))
+    run(
+        slice_,
+        paths.backbone(results, of.backbone, of.resolution),
+        open_stores(results, keys, slice_.store_size),
+        _machine(arguments),
+        arguments.gpus,
+        paths.head(results, slice_.name),
+        paths.head_predictions(results, slice_.name),
+        paths.cxrlt_work(results, "heads", f"{slice_.name}.safetensors"),
+    )
+
+
+def evaluate_head(arguments: Arguments) -> None:
+    """Compute the metrics of a head or an ensemble from predictions."""
+    from fxcore.cxrlt.evaluate_head import evaluate_head as run
+    from fxcore.data.store import open_stores
+
+    slice_ = _slice(arguments, EvaluateHeadSlice, lambda params: make.evaluate_head_slice(params, arguments.head))
+    keys = (slice_.labels, *([slice_.gold] if slice_.gold else []))
+    stores = open_stores(arguments.results, keys, slice_.store_size)
+    predictions = {name: paths.head_predictions(arguments.results, name) for name in slice_.heads}
+    run(slice_, predictions, stores, paths.head_metrics(arguments.results, slice_.name))
+
+
 def evaluate(arguments: Arguments) -> None:
     """Compute a run's test metrics from its predictions."""
     from fxcore.data.store import open_stores
@@ -239,17 +319,15 @@ def summary(arguments: Arguments) -> None:
     )
     results = arguments.results
     few_shot = paths.few_shot_metrics(results) if arguments.few_shot else None
-    gather(metrics, choices, few_shot, paths.summary(results), paths.validation(results))
+    heads = {name: paths.head_metrics(results, name) for name in arguments.heads}
+    gather(metrics, choices, few_shot, heads, paths.summary(results), paths.validation(results))
 
 
 def table(arguments: Arguments) -> None:
     """Write one table."""
     from fxcore.report import render
-    from fxcore.report import table as tables
-    from fxcore.report.results import Results
 
-    slice_ = _slice(arguments, TableSlice, make.table_slice)
-    made = tables.TABLES[arguments.table](Results(arguments.results, slice_))
+    made = _made(arguments, arguments.table) if arguments.table in CXRLT_TABLES else _table(arguments)
     if arguments.strict:
         render.complete(made)
     render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in paths.TABLE_KINDS))
@@ -258,11 +336,34 @@ def table(arguments: Arguments) -> None:
 def figure(arguments: Arguments) -> None:
     """Write one figure."""
     from fxcore.report import figure as figures
+
+    made = _made(arguments, arguments.figure) if arguments.figure in CXRLT_FIGURES else _figure(arguments)
+    figures.write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in paths.FIGURE_KINDS))
+
+
+def _table(arguments: Arguments) -> Any:
+    from fxcore.report import table as tables
+    from fxcore.report.results import Results
+
+    slice_ = _slice(arguments, TableSlice, make.table_slice)
+    return tables.TABLES[arguments.table](Results(arguments.results, slice_))
+
+
+def _figure(arguments: Arguments) -> Any:
+    from fxcore.report import figure as figures
     from fxcore.report.results import Results
 
     slice_ = _slice(arguments, FigureSlice, make.figure_slice)
-    made = figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
-    figures.write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in paths.FIGURE_KINDS))
+    return figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
+
+
+def _made(arguments: Arguments, name: str) -> Any:
+    """A table or figure of the CXR-LT study."""
+    from fxcore.report import cxrlt
+    from fxcore.report.cxrlt.results import CxrltResults
+
+    slice_ = _slice(arguments, CxrltReportSlice, make.report_slice)
+    return {**cxrlt.TABLES, **cxrlt.FIGURES}[name](CxrltResults(arguments.results, slice_))
 
 
 def index(arguments: Arguments) -> None:

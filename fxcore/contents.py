@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fxcore import paths
+from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
+from fxcore.slices.make import report_slice
 
 TABLES = (
     "table1_datasets",
@@ -29,21 +31,56 @@ FIGURES = (
 )
 
 
+CXRLT_TABLES = (
+    "cxrlt_data",
+    "cxrlt_settings",
+    "cxrlt_task1",
+    "cxrlt_task2",
+    "cxrlt_ensemble",
+    "cxrlt_test",
+)
+CXRLT_FIGURES = ("cxrlt_prevalence",)
+"""Those of the CXR-LT study."""
+ALL_TABLES, ALL_FIGURES = (*TABLES, *CXRLT_TABLES), (*FIGURES, *CXRLT_FIGURES)
+
+
 def tables(params: Params) -> list[str]:
-    """Those of `TABLES` that the experiment has something for."""
+    """Those of `TABLES` and `CXRLT_TABLES` that the experiment has something for."""
+    return [*(_tables(params) if params.runs else ()), *_study_tables(params)]
+
+
+def figures(params: Params) -> list[str]:
+    """Those of `FIGURES` and `CXRLT_FIGURES` that the experiment has something for."""
+    return [*(_figures(params) if params.runs else ()), *(CXRLT_FIGURES if params.cxrlt else ())]
+
+
+def _study_tables(params: Params) -> list[str]:
+    if params.cxrlt is None:
+        return []
+    has = {"cxrlt_task2": params.cxrlt.gold is not None, "cxrlt_ensemble": bool(params.cxrlt.ensembles)}
+    return [name for name in CXRLT_TABLES if has.get(name, True)]
+
+
+def _tables(params: Params) -> list[str]:
     has = {name: bool(of) for name, of in _of_tables(params).items()} | {"table6_few_shot": bool(params.few_shot.runs)}
     return [name for name in TABLES if has.get(name, True)]
 
 
-def figures(params: Params) -> list[str]:
-    """Those of `FIGURES` that the experiment has something for."""
+def _figures(params: Params) -> list[str]:
     has = {"figure3_finetuning": bool(_shown(params, "figure3_finetuning")), "few_shot": bool(params.few_shot.runs)}
     return [name for name in FIGURES if has.get(name, True)]
+
+
+def slice_of(params: Params, name: str, other: Callable[[Params], Block]) -> Block:
+    """What a table or figure knows: the CXR-LT study's are made from its own block, the others from `other`."""
+    return report_slice(params) if name in (*CXRLT_TABLES, *CXRLT_FIGURES) else other(params)
 
 
 def table_reads(params: Params, name: str) -> list[Path]:
     """What a table is made from, beside the manifests of all datasets."""
     results = Path(params.results_root)
+    if name in CXRLT_TABLES:
+        return _study_reads(params, results, name)
     few = [paths.few_shot_metrics(results)] if params.few_shot.runs else []
     if name == "claims":
         return [*_each(results, params.trained), paths.choice(results, params.joint), *few]
@@ -52,7 +89,10 @@ def table_reads(params: Params, name: str) -> list[Path]:
 
 def figure_reads(params: Params, name: str) -> list[Path]:
     """What a figure is made from, beside the manifests of all datasets."""
-    results, joint = Path(params.results_root), params.joint
+    results = Path(params.results_root)
+    if name in CXRLT_FIGURES:
+        return _study_reads(params, results, name)
+    joint = params.joint
     found: Mapping[str, list[Path]] = {
         "figure1_method": [],
         "figure2_cross_task": [paths.choice(results, joint)],
@@ -60,6 +100,15 @@ def figure_reads(params: Params, name: str) -> list[Path]:
         "few_shot": [paths.few_shot_metrics(results)],
     }
     return found.get(name, [paths.metrics(results, joint), paths.predictions(results, joint)])
+
+
+def _study_reads(params: Params, results: Path, name: str) -> list[Path]:
+    assert params.cxrlt is not None
+    if name == "cxrlt_settings":
+        return []
+    if name == "cxrlt_data":
+        return [paths.corpus(results, "json")]
+    return [paths.head_metrics(results, one) for one in params.cxrlt.measured]
 
 
 def _of_tables(params: Params) -> dict[str, list[str]]:

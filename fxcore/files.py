@@ -61,3 +61,17 @@ def sha256(path: Path) -> str:
         while chunk := source.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def link(source: Path, target: Path) -> None:
+    """Put a file in the place of another, if it is not that file already: a hard link where the file system has them."""
+    if target.exists() and target.samefile(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source, part)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, part)
+    part.replace(target)

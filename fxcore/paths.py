@@ -137,6 +137,41 @@ def few_shot_metrics(results: Path) -> Path:
     return results / "metrics" / "few_shot.json"
 
 
+def corpus(results: Path, kind: str) -> Path:
+    """The pictures that pretraining without labels sees: `parquet` lists them, `json` counts them."""
+    return results / f"corpus.{kind}"
+
+
+def ssl(results: Path, backbone: str, resolution: int | str) -> Path:
+    """What a stage of a backbone leaves for the next: student and teacher; its history lies beside it."""
+    return results / "checkpoints" / "cxrlt" / backbone / f"{resolution}.safetensors"
+
+
+def backbone(results: Path, name: str, resolution: int | str) -> Path:
+    """DVC's copy of a stage, which heads are put on."""
+    return results / "backbones" / name / f"{resolution}.safetensors"
+
+
+def head(results: Path, name: str) -> Path:
+    """Weights of a head."""
+    return results / "heads" / f"{name}.safetensors"
+
+
+def head_predictions(results: Path, name: str) -> Path:
+    """Predictions of a head; what chose its learning rate lies beside it as json."""
+    return results / "predictions" / "cxrlt" / f"{name}.parquet"
+
+
+def head_metrics(results: Path, name: str) -> Path:
+    """Metrics of a head or an ensemble."""
+    return results / "metrics" / "cxrlt" / f"{name}.json"
+
+
+def cxrlt_work(results: Path, *names: str | int) -> Path:
+    """What a job of the study leaves until it is done."""
+    return results.joinpath("work", "cxrlt", *map(str, names))
+
+
 def table(results: Path, name: str, kind: str) -> Path:
     """A table as csv, md, tex or html."""
     return results / "tables" / f"{name}.{kind}"

@@ -34,10 +34,11 @@ from fxcore.slices.make import (
     visits_slice,
 )
 from fxcore.slices.train import TrainSlice
+from fxcore.study import Study, one_of
 from fxcore.training.keep import worth_keeping
 from fxcore.work import Sizes
 
-PHASES = ("data", "visits", "train", "score", "release", "few_shot", "evaluate", "report")
+PHASES = ("data", "visits", "train", "score", "release", "few_shot", "corpus", "ssl", "head", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
 SETTINGS = ("params", "phase", "strict")
 """What Snakemake's `--config` takes."""
@@ -93,6 +94,17 @@ class Plan:
         """The results root."""
         return Path(self.params.results_root)
 
+    @cached_property
+    def study(self) -> Study:
+        """The jobs of the CXR-LT study."""
+        return Study(self.params, self.machine)
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        """Of wildcards: what they may be."""
+        runs = {"dataset": one_of(self.params.datasets), "run": one_of(self.params.trained)}
+        return {**runs, "stage": r"cycle_\d+(-\d\d)?", **self.study.constraints}
+
     def _store(self, key: str) -> Path:
         return paths.store(self.results, key, self.params.store_size)
 
@@ -130,7 +142,7 @@ class Plan:
         """Files that a phase ends in; without a phase, everything a reader looks at."""
         runs, few = self.params.trained, self.params.few_shot.runs
         metrics = [paths.summary(self.results), *(paths.metrics(self.results, run) for run in runs)]
-        metrics += [paths.few_shot_metrics(self.results)] if few else []
+        metrics += [*([paths.few_shot_metrics(self.results)] if few else []), *self.study.metrics]
         weights = [paths.weights(self.results, run) for run in self.params.release]
         report = [paths.table(self.results, name, kind) for name in self.tables for kind in paths.TABLE_KINDS]
         report += [paths.figure(self.results, name, kind) for name in self.figures for kind in paths.FIGURE_KINDS]
@@ -144,6 +156,9 @@ class Plan:
             "score": [paths.predictions(self.results, run) for run in runs],
             "release": weights,
             "few_shot": [paths.few_shot(self.results, run) for run in few],
+            "corpus": self.study.corpus,
+            "ssl": self.study.backbones,
+            "head": self.study.heads,
             "evaluate": metrics,
             "report": report,
         }
@@ -318,18 +333,20 @@ class Plan:
         """For `release`."""
         return release_slice(self.params, wildcards.run).canonical()
 
-    def table_slice(self, _: Wildcards) -> str:
+    def table_slice(self, wildcards: Wildcards) -> str:
         """For `table`."""
-        return table_slice(self.params).canonical()
+        return contents.slice_of(self.params, wildcards.table, table_slice).canonical()
 
-    def figure_slice(self, _: Wildcards) -> str:
+    def figure_slice(self, wildcards: Wildcards) -> str:
         """For `figure`."""
-        return figure_slice(self.params).canonical()
+        return contents.slice_of(self.params, wildcards.figure, figure_slice).canonical()
 
     # Resources
 
     def priority(self, wildcards: Wildcards) -> int:
         """For jobs of a dataset or a run: the joint run is the longest chain, so it and what it needs go before the rest."""
+        if not self.params.runs:
+            return 0
         joint = self.params.joint
         run = getattr(wildcards, "run", joint)
         needed = getattr(wildcards, "dataset", None) in (None, *self.params.trained[joint].train.visits)

@@ -117,7 +117,7 @@ def loader(samples: Samples, batches: list[list[tuple[int, int]]], workers: int,
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pin,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=one_thread if workers else None,
         generator=torch.Generator(),  # the loader draws a seed of its own; not from the global generator
     )
 
@@ -140,5 +140,6 @@ def watched() -> Iterator[None]:
         ) from error
 
 
-def _one_thread(_: int) -> None:
+def one_thread(_: int) -> None:
+    """Of a process that loads data."""
     torch.set_num_threads(1)

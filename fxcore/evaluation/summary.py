@@ -12,7 +12,12 @@ from fxcore.files import atomic, write_json
 
 
 def summary(
-    metrics: Mapping[str, Path], choices: Mapping[str, Path], few_shot: Path | None, output: Path, validation: Path
+    metrics: Mapping[str, Path],
+    choices: Mapping[str, Path],
+    few_shot: Path | None,
+    heads: Mapping[str, Path],
+    output: Path,
+    validation: Path,
 ) -> None:
     """Write run → dataset → task → test metric in percent, and a row a candidate state with its validation metric.
 
@@ -20,6 +25,7 @@ def summary(
         metrics: the metrics file of each run.
         choices: the file of each run that says what validation chose among.
         few_shot: the metrics of trainings on few images, if there are any; written as `few_shot` → run → number of images.
+        heads: the metrics of each head and ensemble of the CXR-LT study; written as `cxrlt` → head → set → task, mean AP.
         output: the JSON of test metrics, of the branch that validation chose.
         validation: the CSV of candidates.
     """
@@ -34,6 +40,8 @@ def summary(
             run: {samples: _percent(one["value"]) for samples, one in of["samples"].items()}
             for run, of in _read(few_shot)["runs"].items()
         }
+    if heads:
+        found["cxrlt"] = {name: _heads(_read(path)["results"]) for name, path in heads.items()}
     write_json(output, found)
     with atomic(validation) as part, part.open("w", encoding="utf-8", newline="") as sink:
         columns = ("run", "cycle", "branch", "dataset", "task", "value")
@@ -42,6 +50,14 @@ def summary(
         for run, path in choices.items():
             for one in _read(path)["candidates"]:
                 writer.writerow(one | {"run": run, "value": _percent(one["value"])})
+
+
+def _heads(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean AP of each set and task, of study averages."""
+    return {
+        judge: {task: _percent(cells["average"]["map"]["value"]) for task, cells in tasks.items()}
+        for judge, tasks in results.items()
+    }
 
 
 def _percent(value: float | None) -> float | None:

@@ -11,6 +11,7 @@ from fxcore import yamlfile
 from fxcore.complaint import complaint, nearest
 from fxcore.errors import InputError
 from fxcore.params.blocks import Block, Name, merged
+from fxcore.params.cxrlt import CxrLt
 from fxcore.params.datasets import Dataset
 from fxcore.params.model import Model
 from fxcore.params.registry import completed, registry
@@ -31,18 +32,20 @@ class Params(Block):
     """Side of the stored square images in pixels; larger than `model.image_size`, so that random crops do not upsample."""
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     """Datasets by key, in the order of the tables; keys of the paper's datasets bring their classes from the registry."""
-    model: Model
-    """The network."""
-    pretrain: Pretrain
-    """How runs train."""
-    runs: Annotated[dict[Name, Run], Field(min_length=1)]
-    """Training experiments by name, which start from random weights or from a file's."""
+    model: Model | None = None
+    """The network of all runs; needed where there are some."""
+    pretrain: Pretrain | None = None
+    """How runs train; likewise."""
+    runs: dict[Name, Run] = {}
+    """Training experiments by name, which start from random weights or from a file's; none for the CXR-LT study alone."""
     release: tuple[Name, ...] = ()
     """Those of `runs` that are given out as one weights file each, `results/weights/<run>.safetensors`, to predict with."""
     finetune: dict[Name, Run] = {}
     """Training experiments that start from the weights of one of `runs`, by name; names differ from those of `runs`."""
     few_shot: FewShot = FewShot()
     """Runs trained again on few images (table 6)."""
+    cxrlt: CxrLt | None = None
+    """The CXR-LT 2024 study; null leaves it out."""
     evaluate: Evaluate = Evaluate()
     """Metrics."""
     report: Report = Report()
@@ -57,10 +60,12 @@ class Params(Block):
 
     def pretraining(self, run: str) -> Pretrain:
         """`pretrain` with the run's overrides."""
+        assert self.pretrain is not None
         return Pretrain.model_validate(merged(self.pretrain.model_dump(), self.trained[run].train.override.pretrain))
 
     def network(self, run: str) -> Model:
         """`model` with the run's overrides."""
+        assert self.model is not None
         return Model.model_validate(merged(self.model.model_dump(), self.trained[run].train.override.model))
 
     @property
@@ -81,6 +86,12 @@ class Params(Block):
     def joint(self) -> str:
         """The run that the tables are about."""
         return next(key for key, run in self.runs.items() if run.role == "joint")
+
+    @property
+    def visited(self) -> tuple[str, ...]:
+        """Datasets that a run trains on, in the order of the parameters."""
+        named = {key for run in self.trained.values() for key in run.train.visits}
+        return tuple(key for key in self.datasets if key in named)
 
     def against(self, run: str) -> tuple[str, ...]:
         """The runs that tables compare a run with: the joint one with all baselines, an ablation with what it changes, a finetune
@@ -103,6 +114,13 @@ class Params(Block):
     def _consistent(self) -> Self:
         if unknown := [key for key in self.report.titles if key not in self.datasets]:
             raise ValueError(f"report.titles.{unknown[0]}: no such dataset; {nearest(unknown[0], self.datasets)}")
+        if self.cxrlt is not None:
+            self._check_cxrlt(self.cxrlt)
+        if not self.runs:
+            self._check_alone()
+            return self
+        if self.model is None or self.pretrain is None:
+            raise ValueError(f"{'model' if self.model is None else 'pretrain'} is missing; runs need it")
         for key, run in self.trained.items():
             self._check_run(key, run)
         if twice := [key for key in self.finetune if key in self.runs]:
@@ -120,6 +138,36 @@ class Params(Block):
         ]:
             raise ValueError(f"runs: {' and '.join(twice)} are baselines of one dataset and task; keep one")
         return self
+
+    def _check_alone(self) -> None:
+        """Without runs there is nothing to go on from them, and something else to do."""
+        if self.cxrlt is None:
+            raise ValueError("runs are missing; name at least one, or give the block cxrlt")
+        for name, of in (("finetune", self.finetune), ("release", self.release), ("few_shot.runs", self.few_shot.runs)):
+            if of:
+                raise ValueError(f"{name} goes on from runs, and there are none; give runs, or take it out")
+
+    def _check_cxrlt(self, study: CxrLt) -> None:
+        for key in study.datasets:
+            if key not in self.datasets:
+                raise ValueError(f"cxrlt: no dataset {key}; {nearest(key, self.datasets)}")
+        labelled = {key for head in study.heads for key in study.labelled(head)}
+        for key in study.datasets:
+            if key in labelled and not self.datasets[key].classes(Task.CLASSIFICATION):
+                raise ValueError(f"cxrlt: {key} has no labels of classification, which heads are trained on")
+        known = self.datasets[study.labels].classes(Task.CLASSIFICATION)
+        gold = self.datasets[study.gold].classes(Task.CLASSIFICATION) if study.gold else ()
+        if stray := next((name for name in gold if name not in known), None):
+            raise ValueError(
+                f"cxrlt.gold: {study.gold} has the class {stray}, which {study.labels} has not; heads have {len(known)} classes,"
+                " those of cxrlt.labels, and every class of cxrlt.gold must be among them"
+            )
+        for name, backbone in study.backbones.items():
+            if (largest := max(one.resolution for one in backbone.stages)) > self.store_size:
+                raise ValueError(
+                    f"store_size is {self.store_size}, below resolution {largest} of cxrlt.backbones.{name}; stored images must"
+                    " not be upsampled"
+                )
 
     def _check_run(self, key: str, run: Run) -> None:
         visits, snapshots = run.train.visits, run.train.snapshots

@@ -9,9 +9,12 @@ from pydantic import ValidationError
 from fxcore.complaint import complaint
 from fxcore.errors import InputError
 from fxcore.params.blocks import Block
+from fxcore.params.cxrlt import CxrLt
 from fxcore.params.experiment import Params
 from fxcore.params.registry import registry
 from fxcore.params.runs import in_order
+from fxcore.slices.cxrlt import CorpusSlice, EvaluateHeadSlice, HeadSlice, SslSlice
+from fxcore.slices.cxrlt_report import BackboneRow, CxrltReportSlice, EnsembleRow, HeadRow, StageRow
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
@@ -123,7 +126,7 @@ def table_slice(params: Params) -> TableSlice:
     """The slice of all tables."""
     return TableSlice(
         store_size=params.store_size,
-        titles={key: params.title(key) for key in params.datasets},
+        titles={key: params.title(key) for key in params.visited},
         runs=params.trained,
         pretrain=params.pretraining(params.joint),
         few_shot=params.few_shot,
@@ -134,6 +137,107 @@ def table_slice(params: Params) -> TableSlice:
 def figure_slice(params: Params) -> FigureSlice:
     """The slice of all figures."""
     return FigureSlice(**dict(table_slice(params)), model=params.network(params.joint), report=params.report)
+
+
+def _study(params: Params) -> CxrLt:
+    """The block `cxrlt`.
+
+    Raises:
+        InputError: the parameters have none.
+    """
+    if params.cxrlt is None:
+        raise InputError("the parameters have no block cxrlt; add one, as presets/paper.yaml has it")
+    return params.cxrlt
+
+
+def corpus_slice(params: Params) -> CorpusSlice:
+    """The slice of the pictures that pretraining without labels sees."""
+    study = _study(params)
+    return CorpusSlice(
+        store_size=params.store_size,
+        labels=study.labels,
+        gold=study.gold,
+        holdout=study.holdout,
+        sources=study.sources,
+    )
+
+
+def ssl_slice(params: Params, backbone: str, resolution: int) -> SslSlice:
+    """The slice of one stage of a backbone."""
+    study = _study(params)
+    of = study.backbones[backbone]
+    return SslSlice(
+        backbone=backbone,
+        store_size=params.store_size,
+        seed=params.seed,
+        vit=of.vit,
+        stage=of.stage(resolution),
+        pretrain=study.pretrain,
+    )
+
+
+def head_slice(params: Params, head: str) -> HeadSlice:
+    """The slice of one head."""
+    study = _study(params)
+    return HeadSlice(
+        name=head,
+        store_size=params.store_size,
+        seed=params.seed,
+        labels=study.labels,
+        gold=study.gold,
+        holdout=study.holdout,
+        head=study.heads[head],
+        fit=study.fit,
+    )
+
+
+def evaluate_head_slice(params: Params, name: str) -> EvaluateHeadSlice:
+    """The slice of the metrics of a head or an ensemble."""
+    study, how = _study(params), params.evaluate
+    ensemble = study.ensembles.get(name)
+    return EvaluateHeadSlice(
+        name=name,
+        store_size=params.store_size,
+        labels=study.labels,
+        gold=study.gold,
+        heads=ensemble.heads if ensemble else (name,),
+        ensemble=ensemble is not None,
+        frequency=study.frequency,
+        resamples=how.resamples,
+        confidence=how.confidence,
+    )
+
+
+def report_slice(params: Params) -> CxrltReportSlice:
+    """The slice of all tables and figures of the study."""
+    study, how = _study(params), params.cxrlt.pretrain if params.cxrlt else None
+    assert how is not None
+    settings = {name: value for name, value in how.model_dump(mode="json").items() if not isinstance(value, dict)}
+    for name in ("teacher_temperature", "momentum", "weight_decay"):
+        curve = getattr(how, name)
+        settings[name] = (curve.start, curve.end)
+    settings |= how.projection.model_dump(mode="json") | how.crops.model_dump(mode="json")
+    return CxrltReportSlice(
+        store_size=params.store_size,
+        titles={key: params.title(key) for key in study.datasets},
+        labels=study.labels,
+        gold=study.gold,
+        heads={
+            name: HeadRow(title=study.backbones[head.backbone].title, **head.model_dump())
+            for name, head in study.heads.items()
+        },
+        ensembles={name: EnsembleRow(**of.model_dump()) for name, of in study.ensembles.items()},
+        backbones={
+            name: BackboneRow(
+                title=of.title,
+                vit=of.vit.model_dump(),
+                stages=tuple(StageRow(**stage.model_dump()) for stage in of.stages),
+                settings=settings,
+            )
+            for name, of in study.backbones.items()
+        },
+        confidence=params.evaluate.confidence,
+    )
 
 
 def parse(kind: type[Slice], text: str) -> Slice:

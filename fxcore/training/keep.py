@@ -7,8 +7,6 @@ the file system has them) and never the checkpoints themselves: what is brought 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 
 from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.files import atomic_folder, sha256, write_json
+from fxcore.files import atomic_folder, link, sha256, write_json
 from fxcore.passes import Stage
 from fxcore.slices.train import KeepSlice, TrainSlice
 
@@ -100,7 +98,7 @@ def keep(slice_: KeepSlice, checkpoints: Path, folder: Path) -> None:
                     f"{path}: was trained with other parameters or heads than {last}; delete {checkpoints} and train again"
                 )
             name = path.relative_to(checkpoints).as_posix()
-            _link(path, part / name)
+            link(path, part / name)
             files[name] = sha256(path)
         write_json(part / paths.MANIFEST, {"provenance": made, "files": files})
 
@@ -109,7 +107,7 @@ def bring_back(folder: Path, checkpoints: Path) -> None:
     """Give a run the checkpoints that are kept of it, and remove those that another setting left beside them."""
     kept = Kept.open(folder)
     for name in kept.files:
-        _link(folder / name, checkpoints / name)
+        link(folder / name, checkpoints / name)
     own = {checkpoints / name for name in kept.files}
     for path in set(checkpoints.rglob("*.safetensors")) - own:
         if not _alike(_provenance(path), kept.provenance):
@@ -146,17 +144,3 @@ def _provenance(path: Path) -> Mapping[str, Any]:
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two files are of one training; the commit and the stage may differ."""
     return all(one.get(key) == other.get(key) for key in ("params", "heads"))
-
-
-def _link(source: Path, target: Path) -> None:
-    """Put a file in the place of another, if it is not that file already."""
-    if target.exists() and target.samefile(source):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(source, part)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, part)
-    part.replace(target)

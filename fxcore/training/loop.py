@@ -24,15 +24,15 @@ from fxcore.slices.data import Heads
 from fxcore.slices.train import Origin, TrainSlice
 from fxcore.training import locking, runtime, schedule
 from fxcore.training.consistency import consistency
+from fxcore.training.history import Row
+from fxcore.training.moments import optimizer_tensors, restore_optimizer
 from fxcore.training.objectives import Whole, task_loss
 from fxcore.training.parallel import ALONE, Group, Share
 from fxcore.training.starting import start
-from fxcore.training.state import TrainState, optimizer_tensors, restore_optimizer
+from fxcore.training.state import TrainState
 from fxcore.training.teacher import Teacher
 
 log = logging.getLogger(__name__)
-
-Row = dict[str, float | int | str]
 
 
 def heads_of(slice_: TrainSlice, stores: Mapping[str, Store]) -> dict[str, Heads]:

@@ -116,6 +116,12 @@ class Group:
             distributed.all_reduce(values)
         return values
 
+    def max(self, value: Tensor) -> Tensor:
+        """The largest over the processes."""
+        if self.size > 1:
+            distributed.all_reduce(value, distributed.ReduceOp.MAX)
+        return value
+
     def part_ways(self) -> None:
         """From here to the next seed each process draws its own random numbers; the first draws those it would draw alone."""
         if not self.first:

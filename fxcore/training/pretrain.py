@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,15 +14,15 @@ from fxcore import paths
 from fxcore.data.loaders import watched
 from fxcore.data.store import Store
 from fxcore.errors import InputError
-from fxcore.files import atomic
 from fxcore.machine import Machine, place
 from fxcore.passes import Stage
 from fxcore.progress import Progress
 from fxcore.slices.train import Origin, TrainSlice
 from fxcore.training import parallel, runtime, schedule
 from fxcore.training.autosave import Autosave
+from fxcore.training.history import Row, write_history
 from fxcore.training.keep import prune
-from fxcore.training.loop import Row, Trainer, counts
+from fxcore.training.loop import Trainer, counts
 from fxcore.training.snapshots import Snapshots
 from fxcore.training.state import load
 
@@ -109,7 +108,7 @@ def pretrain(
         trainer = Trainer(slice_, stores, horizon, device, machine.workers, group)
         began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage) if earlier else trainer.begin(origin)
         snapshots = Snapshots(slice_)
-        autosave = Autosave(work / f"{name}.safetensors", machine.autosave, began)
+        autosave = Autosave(work / f"{name}.safetensors", machine.autosave, name, began)
         rows = _train(trainer, stage, schedule.updates_of(stage.passes, images, size), snapshots, autosave)
         if not group.first:
             return
@@ -117,7 +116,7 @@ def pretrain(
         state = trainer.state(name)
         state.save(files.weights, files.optimizer)
         snapshots.save(files.snapshots, state.provenance)
-        write_history(files.history, rows)
+        write_history(files.history, rows, COLUMNS)
     autosave.remove()
     # The stage before stays until the next is done: killed before it exits, this job is made again from there.
     prune(earlier[:-1], slice_.keep_every, folder)
@@ -147,7 +146,7 @@ def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> str | N
 
 
 def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots, autosave: Autosave) -> list[Row]:
-    rows = autosave.restore(trainer, stage.name, snapshots)
+    rows = autosave.restore(trainer, snapshots)
     trainer.group.wait()  # all have read it before the first goes on to write another, or to remove it
     progress = Progress(f"{trainer.slice.run}, {stage.name}", updates - len(rows), "updates")
     for one in stage.passes[trainer.passes - stage.passes[0].index :]:
@@ -155,7 +154,7 @@ def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots, a
             rows.append(row)
             progress.advance(detail=one.name)
             if trainer.group.first:
-                autosave.offer(trainer, stage.name, rows, snapshots)
+                autosave.offer(trainer, rows, snapshots)
         if trainer.group.first:
             snapshots.take(trainer, one)
         losses = [float(row["loss"]) for row in rows if row["pass"] == one.index + 1]
@@ -168,13 +167,3 @@ def _train(trainer: Trainer, stage: Stage, updates: int, snapshots: Snapshots, a
             sum(losses) / len(losses),
         )
     return rows
-
-
-def write_history(path: Path, rows: Sequence[Row]) -> None:
-    """Numbers of every update as CSV, floats to six significant digits."""
-    with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as sink:
-        writer = csv.DictWriter(sink, COLUMNS, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(
-            {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
-        )

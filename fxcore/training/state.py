@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fxcore.errors import InputError
 from fxcore.slices.data import Heads
@@ -110,23 +109,3 @@ def load(weights: Path, optimizer: Path | None = None) -> TrainState:
         return TrainState.of(tensors, facts)
     except KeyError as error:
         raise InputError(f"{weights}: is no training state, it has no {error}; {again(weights)}") from error
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """Moments and step counts as `<moment>.<parameter>`; only of parameters that were ever stepped."""
-    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
-    return {
-        f"{moment}.{names[parameter]}": value
-        for parameter, of in optimizer.state.items()
-        for moment, value in of.items()
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimiser without state the moments of `optimizer_tensors`, on each parameter's device."""
-    parameters = dict(model.named_parameters())
-    for key, value in tensors.items():
-        moment, _, name = key.partition(".")
-        parameter = parameters[name]
-        like = parameter if value.shape == parameter.shape else value  # a moment lies in memory as its parameter does
-        optimizer.state[parameter][moment] = torch.empty_like(like, device=parameter.device).copy_(value)

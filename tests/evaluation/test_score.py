@@ -17,7 +17,8 @@ from fxcore.passes import Task
 from fxcore.slices.make import evaluate_slice, keep_slice, score_slice, train_slice
 from fxcore.training.keep import Kept, keep
 from fxcore.training.loop import Trainer
-from fxcore.training.pretrain import write_history
+from fxcore.training.history import write_history
+from fxcore.training.pretrain import COLUMNS
 from fxcore.training.snapshots import Snapshots
 
 
@@ -129,7 +130,7 @@ def _leave(trainer, folder, stage, snapshots):
     files, state = paths.stage(folder / "checkpoints", stage), trainer.state(stage)
     state.save(files.weights, files.optimizer)
     snapshots.save(files.snapshots, state.provenance)
-    write_history(files.history, [])
+    write_history(files.history, [], COLUMNS)
 
 
 def _choice(scored):

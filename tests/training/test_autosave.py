@@ -130,7 +130,7 @@ def test_a_damaged_save_is_not_used(undisturbed, stores, tmp_path, monkeypatch, 
     damage(_interrupted(slice_, stores, tmp_path, monkeypatch))
     with caplog.at_level("INFO", logger="fxcore"):
         _run(slice_, "cycle_1", stores, tmp_path)
-    assert "the stage starts at its beginning; its autosave does not fit" in caplog.text
+    assert "starting at the beginning; the autosave does not fit" in caplog.text
     assert reason in caplog.text
     _equal(tmp_path / "checkpoints", expected, ["cycle_1"])
 
@@ -152,10 +152,10 @@ def test_a_save_that_continues_other_weights_is_not_used(undisturbed, stores, tm
     trainer = Trainer(slice_, stores, 40, torch.device("cpu"))
     from fxcore.training.snapshots import Snapshots
 
-    assert Autosave(path, None, "other").restore(trainer, "cycle_1", Snapshots(slice_)) == []
-    assert Autosave(path, None, None).restore(trainer, "cycle_2", Snapshots(slice_)) == []
+    assert Autosave(path, None, "cycle_1", "other").restore(trainer, Snapshots(slice_)) == []
+    assert Autosave(path, None, "cycle_2", None).restore(trainer, Snapshots(slice_)) == []
     assert (trainer.updates, trainer.within) == (0, 0)
-    assert len(Autosave(path, None, None).restore(trainer, "cycle_1", Snapshots(slice_))) == 5
+    assert len(Autosave(path, None, "cycle_1", None).restore(trainer, Snapshots(slice_))) == 5
     # three updates of classification, one in lock mode, one of the release pass that is under way
     assert (trainer.passes, trainer.updates, trainer.within) == (2, 5, 1)
 

@@ -16,7 +16,8 @@ from fxcore.machine import Machine
 from fxcore.slices.make import train_slice
 from fxcore.training import runtime
 from fxcore.training.loop import Trainer
-from fxcore.training.pretrain import pretrain, write_history
+from fxcore.training.history import write_history
+from fxcore.training.pretrain import COLUMNS, pretrain
 from fxcore.training.state import load
 from tests.conftest import TINY
 
@@ -95,7 +96,7 @@ def test_the_history_has_the_most_memory_in_use(stores, tiny, tmp_path):
     most = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 2**20
     assert row["memory"] == pytest.approx(most, rel=0.02)
     assert row["memory"] > 1.2
-    write_history(tmp_path / "history.csv", [row])
+    write_history(tmp_path / "history.csv", [row], COLUMNS)
     header, line = (tmp_path / "history.csv").read_text().splitlines()
     assert header.endswith(",images_per_second,memory")
     assert float(line.split(",")[-1]) == row["memory"]

@@ -9,7 +9,8 @@ from fxcore import provenance, tensorfile
 from fxcore.errors import InputError
 from fxcore.slices.make import train_slice
 from fxcore.tensorfile import write
-from fxcore.training.state import TrainState, load, optimizer_tensors, restore_optimizer
+from fxcore.training.moments import optimizer_tensors, restore_optimizer
+from fxcore.training.state import TrainState, load
 
 SEEN = {"a": {"classification": 68}}
 PROVENANCE = {"params": {"run": "a"}, "stage": "cycle_1"}

@@ -39,12 +39,33 @@ rule evaluate_few_shot:
         "python -m fxcore evaluate-few-shot --results {params.results:q} --params {params.slice:q} --log {log:q}"
 
 
+rule evaluate_head:
+    """Metrics of a head or an ensemble with intervals, from saved predictions."""
+    input:
+        predictions=plan.study.heads_of,
+        src=sources.closure("fxcore.cxrlt.evaluate_head"),
+    output:
+        f"{RESULTS}/metrics/cxrlt/{{measured}}.json",
+    log:
+        f"{RESULTS}/logs/evaluate_head/{{measured}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_head/{{measured}}.tsv"
+    params:
+        results=plan.root,
+        slice=plan.study.evaluate_head_slice,
+    message:
+        "{wildcards.measured}: metrics of dev, test and gold"
+    shell:
+        "python -m fxcore evaluate-head {wildcards.measured} --results {params.results:q} --params {params.slice:q} --log {log:q}"
+
+
 rule summary:
     """The headline numbers of all runs, for `dvc metrics` and `dvc plots`."""
     input:
         metrics=plan.metrics_of_runs,
         choices=plan.choices_of_runs,
         few_shot=plan.few_shot_metrics,
+        heads=plan.study.metrics,
         src=sources.closure("fxcore.evaluation.summary"),
     output:
         summary=f"{RESULTS}/metrics/summary.json",
@@ -57,7 +78,8 @@ rule summary:
         results=plan.root,
         runs=list(plan.params.trained),
         few_shot="--few-shot" if plan.params.few_shot.runs else "",
+        heads=plan.study.measured,
     message:
         "all runs: headline metrics"
     shell:
-        "python -m fxcore summary {params.runs} {params.few_shot} --results {params.results:q} --log {log:q}"
+        "python -m fxcore summary {params.runs} {params.few_shot} {params.heads} --results {params.results:q} --log {log:q}"

@@ -1,0 +1,216 @@
+"""Metrics of a head, or of an ensemble of heads, on dev, test and gold, each image for itself and averaged over its study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fxcore import provenance
+from fxcore.cxrlt.corpus import JUDGES
+from fxcore.cxrlt.labels import targets_in
+from fxcore.cxrlt.metrics import Frequency, group_means, groups, metrics
+from fxcore.cxrlt.studies import average, ensemble
+from fxcore.data.store import Store
+from fxcore.errors import InputError
+from fxcore.evaluation.bootstrap import Values, class_mean, replicates
+from fxcore.evaluation.classification import Labelled
+from fxcore.evaluation.evaluate import estimated
+from fxcore.evaluation.metric import Metric
+from fxcore.files import write_json
+from fxcore.passes import Task
+from fxcore.seeding import derive
+from fxcore.slices.cxrlt import EvaluateHeadSlice
+
+MAIN = "map"
+"""What heads are ranked by."""
+Cell = dict[str, Any]
+
+
+def evaluate_head(
+    slice_: EvaluateHeadSlice, predictions: Mapping[str, Path], stores: Mapping[str, Store], output: Path
+) -> None:
+    """Write set → task → aggregation → metric; what was predicted and how rare each class is beside it.
+
+    Args:
+        slice_: which head or ensemble.
+        predictions: of each of its heads.
+        stores: the labelled dataset and the one labelled by hand, if there is one.
+        output: the JSON.
+
+    Raises:
+        InputError: predictions that cannot be read, or of other images or classes than the sets'.
+    """
+    told = {name: _told(path) for name, path in predictions.items()}
+    tables = [_placed(_read(path), stores) for path in predictions.values()]
+    prevalence: dict[str, float] = next(iter(told.values()))["prevalence"]
+    frequency = groups(prevalence, slice_.frequency.head, slice_.frequency.tail)
+    results: dict[str, Any] = {}
+    for judge in judges(slice_, stores):
+        for aggregation, table in _aggregated(judge, dict(zip(predictions, tables, strict=True)), slice_.ensemble):
+            for task, classes in judge.tasks:
+                measured = Measured(slice_, judge, classes, frequency)
+                results.setdefault(judge.name, {}).setdefault(task, {})[aggregation] = measured.cell(table)
+    _add_gains(slice_, results)
+    content = {
+        "provenance": provenance.describe(slice_),
+        "heads": list(predictions),
+        "rate": {name: one["rate"] for name, one in told.items()},
+        "prevalence": prevalence,
+        "frequency": {name: str(of) for name, of in frequency.items()},
+        "results": results,
+    }
+    write_json(output, content)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A set that heads are measured on: its images, and the classes of its tasks."""
+
+    name: str
+    key: str
+    store: Store
+    table: pd.DataFrame
+    """Of the store, a row an image of the set."""
+    tasks: Sequence[tuple[str, tuple[str, ...]]]
+
+
+def judges(slice_: EvaluateHeadSlice, stores: Mapping[str, Store]) -> Iterator[Judge]:
+    """The sets that the study has."""
+
+    def classes(key: str) -> tuple[str, ...]:
+        """Of a dataset."""
+        return stores[key].heads((Task.CLASSIFICATION,)).classes(Task.CLASSIFICATION)
+
+    second = [("task2", classes(slice_.gold))] if slice_.gold else []
+    for name, split in JUDGES.items():
+        key = slice_.gold if name == "gold" else slice_.labels
+        if key is None:
+            continue
+        rows = stores[key].rows(Task.CLASSIFICATION, split)
+        tasks = second if name == "gold" else [("task1", classes(key)), *second]
+        yield Judge(name, key, stores[key], stores[key].table.iloc[rows], tasks)
+
+
+class Measured:
+    """How predictions of one set and task are measured."""
+
+    def __init__(
+        self,
+        slice_: EvaluateHeadSlice,
+        judge: Judge,
+        classes: tuple[str, ...],
+        frequency: Mapping[str, Frequency],
+    ) -> None:
+        self.slice, self.judge, self.classes, self.frequency = slice_, judge, classes, frequency
+        rows = judge.table.index.to_numpy()
+        targets, known = targets_in(judge.store, classes)
+        self.targets, self.known = targets[rows], known[rows]
+
+    def cell(self, predictions: pd.DataFrame) -> Cell:
+        """Every metric with its interval; the replicates of the main one under `replicates`, for differences."""
+        data = Labelled(self._scores(predictions), self.targets, self.known)
+        found = metrics(data)
+        table = self.judge.table
+        patients = table["patient"].to_numpy()
+        values = replicates(
+            {name: one.statistic for name, one in found.items()},
+            patients,
+            self.slice.resamples,
+            derive("bootstrap", self.judge.key, self.judge.name),
+        )
+        counts = {"images": len(table), "patients": len(np.unique(patients)), "studies": int(table["study"].nunique())}
+        cell = {**counts, **{name: self._metric(values[name], one) for name, one in found.items()}}
+        means = group_means(values[MAIN], self.classes, self.frequency)
+        cell["groups"] = {
+            str(group): estimated(mean.values, self.slice.confidence) | {"classes": mean.classes}
+            for group, mean in means.items()
+        }
+        return cell | {"replicates": values[MAIN]}
+
+    def _scores(self, predictions: pd.DataFrame) -> np.ndarray:
+        """Probabilities (images, classes), found by the names of classes.
+
+        Raises:
+            InputError: one is missing, or there twice.
+        """
+        some = predictions[predictions["label"].isin(self.classes)]
+        wide = some.pivot_table("score", "row", "label", aggfunc="first", dropna=False)
+        wide = wide.reindex(index=self.judge.table.index, columns=list(self.classes))
+        if len(some) != wide.size or wide.isna().any(axis=None) > some["score"].isna().any():
+            raise InputError(
+                f"{self.slice.name}: predictions for {self.judge.key} are of other images or classes than its {self.judge.name}"
+                " set; train the head again"
+            )
+        return np.asarray(wide, dtype=np.float64)
+
+    def _metric(self, values: Values, metric: Metric) -> Cell:
+        of = self.slice.confidence
+        undefined = {
+            label: why
+            for label, why, value in zip(self.classes, metric.reasons, values[0], strict=True)
+            if np.isnan(value)
+        }
+        classes = {label: estimated(one, of) for label, one in zip(self.classes, values.T, strict=True)}
+        return estimated(class_mean(values), of) | {"classes": classes, "undefined": undefined}
+
+
+def _add_gains(slice_: EvaluateHeadSlice, results: Mapping[str, Any]) -> None:
+    """What averaging over studies changes, paired by image; drops the replicates."""
+    for tasks in results.values():
+        for cells in tasks.values():
+            if "none" in cells:
+                change = class_mean(cells["average"]["replicates"] - cells["none"]["replicates"])
+                cells["average"]["gain"] = estimated(change, slice_.confidence)
+            for cell in cells.values():
+                del cell["replicates"]
+
+
+def _aggregated(judge: Judge, tables: Mapping[str, pd.DataFrame], joined: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Predictions of a set as they are and averaged over studies; of an ensemble, averaged only.
+
+    Views that the hand-labelled set lacks are taken from the other sets' predictions of the same studies.
+    """
+    averaged = {}
+    for name, table in tables.items():
+        own = table[(table["dataset"] == judge.key) & table["row"].isin(judge.table.index)]
+        others = table[table["dataset"] != judge.key] if judge.name == "gold" else None
+        if not joined:
+            yield "none", own
+        averaged[name] = average(own, others)
+    yield "average", ensemble(averaged) if joined else next(iter(averaged.values()))
+
+
+def _placed(table: pd.DataFrame, stores: Mapping[str, Store]) -> pd.DataFrame:
+    """Predictions with the image and study of each."""
+    parts = []
+    for key, part in table.groupby("dataset"):
+        about = stores[str(key)].table[["image", "study"]]
+        parts.append(part.join(about, on="row"))
+    return pd.concat(parts)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not readable predictions ({error}); make them again with: snakemake --cores all --force -- {path}"
+        ) from error
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What `head` wrote of how a head was trained."""
+    beside = path.with_suffix(".json")
+    try:
+        content: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{beside}: not readable ({error}); make it again with: snakemake --cores all --force -- {path}"
+        ) from error
+    return content

@@ -1,0 +1,176 @@
+"""Jobs of the CXR-LT study: targets, inputs and slices of its rules; a part of the plan, imports no torch.
+
+Methods that take wildcards are Snakemake input and params functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fxcore import paths, resources
+from fxcore.errors import InputError
+from fxcore.machine import Machine
+from fxcore.params.cxrlt import BackboneStage, CxrLt
+from fxcore.params.experiment import Params
+from fxcore.slices.make import corpus_slice, evaluate_head_slice, head_slice, ssl_slice
+from fxcore.work import Sizes
+
+NONE = "(?!)"
+"""Matches no name."""
+Wildcards = Any
+
+
+def one_of(names: Iterable[object]) -> str:
+    """A wildcard's constraint."""
+    return "|".join(map(str, names)) or NONE
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the block `cxrlt` asks for; nothing where there is none."""
+
+    params: Params
+    machine: Machine
+
+    @property
+    def results(self) -> Path:
+        """The results root."""
+        return Path(self.params.results_root)
+
+    @property
+    def _of(self) -> CxrLt:
+        assert self.params.cxrlt is not None
+        return self.params.cxrlt
+
+    @property
+    def stages(self) -> list[tuple[str, int]]:
+        """Every backbone with the resolution of every stage."""
+        if self.params.cxrlt is None:
+            return []
+        return [(name, one.resolution) for name, of in self._of.backbones.items() for one in of.stages]
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        """Of wildcards."""
+        of = self.params.cxrlt
+        return {
+            "backbone": one_of(of.backbones if of else ()),
+            "resolution": r"\d+",
+            "head": one_of(of.heads if of else ()),
+            "measured": one_of(of.measured if of else ()),
+        }
+
+    # Targets
+
+    @property
+    def corpus(self) -> list[Path]:
+        """The pictures that pretraining sees."""
+        return [paths.corpus(self.results, "parquet")] if self.params.cxrlt else []
+
+    @property
+    def backbones(self) -> list[Path]:
+        """What is kept of every stage."""
+        return [paths.backbone(self.results, *stage) for stage in self.stages]
+
+    @property
+    def heads(self) -> list[Path]:
+        """Predictions of every head."""
+        return [paths.head_predictions(self.results, name) for name in self._of.heads] if self.params.cxrlt else []
+
+    @property
+    def metrics(self) -> list[Path]:
+        """Of every head and ensemble."""
+        return [paths.head_metrics(self.results, name) for name in self._of.measured] if self.params.cxrlt else []
+
+    @property
+    def measured(self) -> str:
+        """For `summary`: the option that names heads and ensembles."""
+        return f"--heads {' '.join(self._of.measured)}" if self.params.cxrlt else ""
+
+    # Inputs
+
+    def _manifests(self, keys: Iterable[str]) -> list[str]:
+        return [str(paths.store(self.results, key, self.params.store_size) / paths.MANIFEST) for key in keys]
+
+    def stores_of_corpus(self, _: Wildcards) -> list[str]:
+        """For `corpus`: manifests of the sources, and of what heads are measured on."""
+        of = self._of
+        return self._manifests(dict.fromkeys((of.labels, *([of.gold] if of.gold else []), *of.sources)))
+
+    def stage(self, wildcards: Wildcards) -> BackboneStage:
+        """The stage that a job trains.
+
+        Raises:
+            InputError: the backbone has none of that resolution.
+        """
+        name, side = wildcards.backbone, int(wildcards.resolution)
+        if (name, side) not in self.stages:
+            known = ", ".join(str(one) for of, one in self.stages if of == name)
+            raise InputError(f"cxrlt.backbones.{name} has no stage {side}; it has {known}")
+        return self._of.backbones[name].stage(side)
+
+    def start_of_stage(self, wildcards: Wildcards) -> list[str]:
+        """For `ssl`: the stage that it goes on from, if it does."""
+        start = self.stage(wildcards).start
+        return [] if start is None else [str(paths.ssl(self.results, wildcards.backbone, start))]
+
+    def backbone_of_head(self, wildcards: Wildcards) -> str:
+        """For `head`."""
+        head = self._of.heads[wildcards.head]
+        return str(paths.backbone(self.results, head.backbone, head.resolution))
+
+    def stores_of_head(self, wildcards: Wildcards) -> list[str]:
+        """For `head`: manifests of the datasets whose labels it reads."""
+        return self._manifests(self._of.labelled(wildcards.head))
+
+    def heads_of(self, wildcards: Wildcards) -> list[str]:
+        """For `evaluate_head`: predictions of a head, or of those of an ensemble."""
+        ensemble = self._of.ensembles.get(wildcards.measured)
+        names = ensemble.heads if ensemble else (wildcards.measured,)
+        return [str(paths.head_predictions(self.results, name)) for name in names]
+
+    # Slices
+
+    def corpus_slice(self, _: Wildcards) -> str:
+        """For `corpus`."""
+        return corpus_slice(self.params).canonical()
+
+    def ssl_slice(self, wildcards: Wildcards) -> str:
+        """For `ssl`."""
+        self.stage(wildcards)
+        return ssl_slice(self.params, wildcards.backbone, int(wildcards.resolution)).canonical()
+
+    def head_slice(self, wildcards: Wildcards) -> str:
+        """For `head`."""
+        return head_slice(self.params, wildcards.head).canonical()
+
+    def evaluate_head_slice(self, wildcards: Wildcards) -> str:
+        """For `evaluate_head`."""
+        return evaluate_head_slice(self.params, wildcards.measured).canonical()
+
+    # Resources
+
+    def gpus_of_backbone(self, wildcards: Wildcards) -> int:
+        """For `ssl`."""
+        return self._of.backbones[wildcards.backbone].gpus
+
+    def gpus_of_head(self, wildcards: Wildcards) -> int:
+        """For `head`, which uses one at most."""
+        return min(1, self._of.backbones[self._of.heads[wildcards.head].backbone].gpus)
+
+    def minutes_of_ssl(self, wildcards: Wildcards, attempt: int) -> int:
+        """For `ssl`: the time that a cluster's job asks for."""
+        stage = self.stage(wildcards)
+        return resources.minutes(stage.updates * stage.batch_size, self.machine.images_per_second, attempt)
+
+    def minutes_of_head(self, wildcards: Wildcards, attempt: int) -> int:
+        """For `head`: its epochs twice, and the images that it predicts."""
+        head, sizes = self._of.heads[wildcards.head], Sizes(self.params)
+        known = [sizes.all(key) for key in self._of.labelled(wildcards.head)]
+        images = None
+        if all(one is not None for one in known):
+            images = 2 * head.epochs * sum(one.number for one in known if one is not None)
+        return resources.minutes(images, self.machine.images_per_second, attempt)
