@@ -109,3 +109,14 @@ def test_the_benchmark_of_evaluation_compares_with_scikit_learn_and_pycocotools(
         assert float(one[4]) == pytest.approx(theirs / ours, rel=0.02, abs=0.1)
     assert all(float(rows[place][1].rsplit(" ", 1)[1]) < 1e-15 for place in (1, 3, 5))
     assert float(memory.split(": ")[1].split()[0]) > 0
+
+
+def test_the_benchmark_of_cxrlt_heads_compares_with_a_loop_and_with_timm(benchmark, capsys):
+    tiny = {"BATCH": 3, "CLASSES": 4, "WIDTH": 16, "IMAGES": 2, "PATCHES": 5, "FEATURES": 12, "ROUNDS": 1, "REPEATS": 2}
+    benchmark("cxrlt_heads.py", **tiny, THREADS=1)["main"]()
+    _, _, *rows = _cells(capsys.readouterr().out)
+    assert [one[0].split(",")[0] for one in rows] == ["last layer", "last layer", "ML-Decoder", "ML-Decoder"]
+    for one in rows:
+        ours, theirs = (float(cell.removesuffix(" ms")) for cell in one[2:4])
+        assert float(one[4]) == pytest.approx(theirs / ours, rel=0.02, abs=0.1)
+        assert float(one[1].rsplit(" ", 1)[1]) < 1e-4

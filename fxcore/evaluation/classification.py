@@ -155,19 +155,22 @@ def brier(data: Labelled) -> Metric:
 
 
 def calibration_error(data: Labelled) -> Metric:
-    """Expected calibration error of each class as a binary one, 0..1; lower is better (Naeini et al. 2015).
+    """Expected calibration error of each class as a binary one, 0..1; lower is better (Naeini et al. 2015)."""
+    return miscalibration(data, data.scores, data.positive)
+
+
+def miscalibration(data: Labelled, stated: NDArray[np.floating], right: NDArray[np.bool_]) -> Metric:
+    """How far stated probabilities are from how often what they state is right, 0..1; both (images, classes).
 
     Probabilities fall into 15 bins of equal width, [k/15, (k + 1)/15) and the last closed; the difference between their mean and
-    the share of positives is averaged over bins, weighed by images.
+    the share of what is right is averaged over bins, weighed by images.
     """
     known = data.positive | data.negative
     images, classes = np.nonzero(known)
-    scores = data.scores[known].astype(np.float64)
+    scores = stated[known].astype(np.float64)
     bins = np.searchsorted(np.arange(1, BINS) / BINS, scores, side="right")
     number = known.shape[1]
-    surplus = csr_array(
-        (scores - data.positive[known], (classes * BINS + bins, images)), shape=(number * BINS, len(known))
-    )
+    surplus = csr_array((scores - right[known], (classes * BINS + bins, images)), shape=(number * BINS, len(known)))
     counted = known.astype(np.float64)
 
     def statistic(weights: Weights) -> Values:
