@@ -11,7 +11,7 @@ from tests.conftest import PROJECT
 
 BIN = Path(sys.executable).parent
 FILES = sorted(PROJECT.glob("fxcore/**/*.py"))
-LAYERS = ("data", "models", "training", "evaluation", "report")
+LAYERS = ("data", "models", "training", "evaluation", "cxrlt", "report")
 """Each imports only from those before it; `phantom` stands beside `data`."""
 
 
