@@ -27,6 +27,7 @@ PARTS = {
 }
 NOT_HERE = "not in this experiment"
 UNPRINTED = "not published"
+OTHER_DATA = "not the challenge's data"
 
 
 def cxrlt_data(results: CxrltResults) -> Table:
@@ -103,7 +104,7 @@ def _absent(theirs: Images) -> Record:
 
 
 def _labels(results: CxrltResults) -> list[Record]:
-    theirs = {one.part: one for one in images() if one.use == LABELS}
+    theirs = {one.part: one for one in images() if one.use == LABELS and results.official}
     source = results.corpus()["sources"].get(results.slice.labels)
     held = source["left_out"].get("holdout", 0) if source else None
     train, dev, test = (_annotated(results, results.slice.labels, split) for split in Split)
@@ -121,15 +122,16 @@ def _labels(results: CxrltResults) -> list[Record]:
     for part, number in ours.items():
         key = gold if part == "gold" else results.slice.labels
         record = _empty(LABELS) | {
-            "dataset": results.titles[key] if key else theirs[part].title,
+            "dataset": results.titles[key] if key else None,
             "key": key,
             "data": ("phantom" if results.manifest(key)["synthetic"] else "real") if key else None,
             "part": PARTS[part],
             "images": number,
-            "published_images": theirs[part].images,
+            "published_images": theirs[part].images if theirs else None,
         }
         gaps = [Gap("images", why[part], True)] if number is None else []
-        records.append(_finished(record, gaps, _said(theirs[part])))
+        gaps += [] if theirs else [Gap("published images", OTHER_DATA, True)]
+        records.append(_finished(record, gaps, _said(theirs.get(part))))
     return records
 
 
@@ -169,7 +171,7 @@ def _said(theirs: Images | None) -> str:
 def _row(one: Record) -> tuple[str, ...]:
     return (
         one["use"],
-        one["dataset"],
+        one["dataset"] or "–",
         one["data"] or "–",
         one["part"] or "–",
         "–" if one["images"] is None else f"{one['images']:,}",

@@ -19,6 +19,8 @@ NONE, AVERAGE = AGGREGATIONS = ("none", "average")
 TASK1, TASK2 = ("task1", "task2")
 """All classes, and those of the hand-labelled images."""
 
+CHALLENGE = "cxr_lt_2024"
+"""Adapter of the challenge's data."""
 KINDS = {"linear": "linear", "ml_decoder": "ML-Decoder"}
 """Of heads, as tables print them."""
 
@@ -47,6 +49,11 @@ class CxrltResults(Stores):
     def tasks(self) -> tuple[str, ...]:
         """Tasks of the experiment: without hand-labelled images there is no second."""
         return (TASK1, TASK2) if self.slice.gold else (TASK1,)
+
+    @property
+    def official(self) -> bool:
+        """Whether heads learn from the challenge's data, or phantoms of them: only beside such numbers the published ones stand."""
+        return self.dataset(self.slice.labels).adapter == CHALLENGE
 
     def corpus(self) -> dict[str, Any]:
         """Images that self-supervision sees, by source, and how many of them an evaluation set has, too."""

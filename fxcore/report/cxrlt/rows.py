@@ -33,11 +33,11 @@ def aggregation(head: HeadRow, of: str) -> str:
 
 
 def model(results: CxrltResults, name: str, of: str) -> Model:
-    """What the slides would call a head; a network of other sizes is none of theirs, and has its title."""
+    """What the slides would call a head; a network of other sizes or on other data is none of theirs, and has no name there."""
     head = results.slice.heads[name]
-    backbone = results.slice.backbones[head.backbone]
-    sizes = tuple(backbone.vit.get(name) for name in ("patch", "width", "depth", "heads"))
-    known = next((name for name, theirs in _SIZES.items() if theirs == sizes), backbone.title)
+    vit = results.slice.backbones[head.backbone].vit
+    sizes = tuple(vit.get(name) for name in ("patch", "width", "depth", "heads")) if results.official else ()
+    known = next((name for name, theirs in _SIZES.items() if theirs == sizes), "")
     return Model(known, str(head.resolution), head.kind, head.epochs, aggregation(head, of), bool(head.labels))
 
 

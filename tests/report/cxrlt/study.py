@@ -133,12 +133,13 @@ def study(
     synthetic: bool = True,
     prevalence: dict[str, float] | None = None,
     frequency: dict[str, str] | None = None,
+    adapter: str = "cxr_lt_2024",
 ) -> CxrltResults:
     """Results below `root`; `metrics` by name and set."""
     for key, counts in {"cxr_lt_2024": (100, 40, 50), "cxr_lt_gold": (0, 0, 12)}.items():
         splits = dict(zip(("train", "val", "test"), counts, strict=True))
         phantom = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
-        dataset = {"adapter": "cxr_lt_2024", "classification": {"classes": list(FREQUENCY)}, **phantom}
+        dataset = {"adapter": adapter, "classification": {"classes": list(FREQUENCY)}, **phantom}
         made = {"synthetic": synthetic, "annotated": {"classification": splits}, "params": {"dataset": dataset}}
         write_json(paths.store(root, key, 64) / "manifest.json", made)
     for key in ("own", "chexpert"):

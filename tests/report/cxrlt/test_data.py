@@ -66,6 +66,13 @@ def test_what_cannot_be_known_is_said(tmp_path):
     assert table.missing == []
 
 
+def test_published_parts_stand_beside_the_challenges_data_alone(tmp_path):
+    table = cxrlt_data(study(tmp_path, adapter="folder"))
+    labels = [one for one in shown(table) if one["use"] == "labels"]
+    assert {one["published images"] for one in labels} == {"–"}
+    assert {one["note"] for one in labels} == {"no published images: not the challenge's data"}
+
+
 def test_a_set_that_was_not_looked_at_is_a_dash_with_a_reason(tmp_path):
     own = CORPUS["sources"]["own"]
     looked = {name: one for name, one in own["contamination"].items() if name != "gold"}

@@ -122,6 +122,12 @@ def test_a_head_with_label_augmentation_is_held_against_such_a_row(tmp_path):
     assert rows[1]["note"] == "published: which label augmentation is not said, nor which aggregation"
 
 
+def test_heads_on_other_data_are_held_against_no_published_row(tmp_path):
+    rows = shown(cxrlt_task1(study(tmp_path, adapter="folder")))
+    assert {one["published mAP"] for one in rows[:6]} == {"not in the slides"}
+    assert len(rows) == 6 + 12
+
+
 def test_captions_say_what_the_pictures_are(tmp_path, table):
     assert table.caption.startswith("Phantom data: synthetic pictures, not radiographs. Development set of CXR-LT 2024")
     assert "95 % bootstrap intervals over patients" in table.caption
