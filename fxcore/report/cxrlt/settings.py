@@ -66,16 +66,15 @@ def _values(backbone: BackboneRow) -> dict[str, str]:
     found = {f"{NETWORK}.{name}": printed(value) for name, value in backbone.vit.items()}
     for stage in backbone.stages:
         found |= {f"{stage.resolution}.{name}": value for name, value in _stage(stage).items()}
-    return found | {name: printed(value) for name, value in backbone.settings.items()}
+    trained = any(stage.updates for stage in backbone.stages)
+    return found | {name: printed(value) if trained else UNTRAINED for name, value in backbone.settings.items()}
 
 
 def _stage(stage: StageRow) -> dict[str, str]:
-    return {
-        "start": RANDOM if stage.start is None else str(stage.start),
-        "local": printed(stage.local),
-        "batch_size": printed(stage.batch_size),
-        "updates": printed(stage.updates) if stage.updates else UNTRAINED,
-    }
+    found = {"start": RANDOM if stage.start is None else str(stage.start)}
+    if not stage.updates:
+        return found | dict.fromkeys(("local", "batch_size", "updates"), UNTRAINED)
+    return found | {name: printed(getattr(stage, name)) for name in ("local", "batch_size", "updates")}
 
 
 def printed(value: float | str | Sequence[float | str]) -> str:

@@ -9,7 +9,7 @@ from fxcore.errors import InputError
 from fxcore.report.cxrlt import cxrlt_prevalence
 from fxcore.report.cxrlt.labels import words
 from fxcore.report.cxrlt.prevalence import points, shown
-from tests.report.cxrlt.study import METRICS, PREVALENCE, SLICE, both, cell, metric, study
+from tests.report.cxrlt.study import FREQUENCY, METRICS, PREVALENCE, SLICE, both, cell, metric, study
 
 
 def test_a_point_a_class_in_percent(tmp_path):
@@ -55,6 +55,14 @@ def test_what_has_no_point_is_said(tmp_path):
     caption = cxrlt_prevalence(results).caption
     assert "1 of 4 classes has no positives in the development set (Mass)" in caption
     assert "no training image has Fissure" in caption
+
+
+def test_without_a_single_ap_the_panels_are_empty_and_say_why(tmp_path):
+    none = dict.fromkeys(FREQUENCY)
+    dev = {"task1": both(None, None, None, map=metric(None, none, **dict.fromkeys(none, "no positives")))}
+    drawn = cxrlt_prevalence(study(tmp_path, metrics={name: {"dev": dev} for name in METRICS}))
+    assert [axis.get_title("left").partition(": ")[2] for axis in drawn.figure.axes] == ["mAP undefined"] * 2
+    assert "4 of 4 classes have no positives" in drawn.caption
 
 
 def test_the_caption_says_data_and_split(tmp_path):

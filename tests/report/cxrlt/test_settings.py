@@ -48,11 +48,20 @@ def test_stages_of_ours_stand_at_their_resolution(table):
         *("training", "crops", "masking", "projection"),
     ]
     assert _row(table, "stage at 32 pixels", "updates") == ["no such stage", "4", "–", "–", "–", "not published"]
-    assert _row(table, "stage at 336 pixels", "updates")[0] == "not trained"
+    untrained = [_row(table, "stage at 336 pixels", name)[0] for name in ("local crop", "batch", "updates")]
+    assert untrained == ["not trained"] * 3
     assert [_row(table, f"stage at {size} pixels", "starts from")[0] for size in (224, 336)] == [
         "random weights",
         "224",
     ]
+
+
+def test_a_network_that_is_never_trained_has_no_settings_of_training(tmp_path):
+    (stage,) = SLICE["backbones"]["tiny"]["stages"]
+    random = SLICE["backbones"]["tiny"] | {"stages": [stage | {"updates": 0}]}
+    table = cxrlt_settings(study(tmp_path, SLICE | {"backbones": SLICE["backbones"] | {"tiny": random}}))
+    assert _row(table, "projection", "prototypes")[:2] == ["131,072", "not trained"]
+    assert _row(table, "network", "blocks")[:2] == ["24", "2"]
 
 
 def test_settings_of_ours_alone_come_last_in_their_block(table):
