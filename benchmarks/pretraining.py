@@ -72,9 +72,7 @@ def crops() -> str:
 
     def looped() -> Tensor:
         """Ten passes, as many as there are crops of an image."""
-        return torch.cat(
-            [network([(part, None)])[0][:, 0] for group in groups for part in group.split(IMAGES)]
-        )
+        return torch.cat([network([(part, None)])[0][:, 0] for group in groups for part in group.split(IMAGES)])
 
     with torch.no_grad():
         apart = float((packed() - looped()).abs().max())

@@ -18,11 +18,53 @@ from fxcore.slices.report import TableSlice
 OWN = "the release's own"
 
 
-class Results:
+class Stores:
+    """Manifests of an experiment's stores, and what captions say of the datasets."""
+
+    def __init__(self, root: Path, store_size: int, titles: Mapping[str, str]) -> None:
+        """Stores of `store_size` below a results root; `titles` of datasets."""
+        self.root, self.store_size, self.titles = root, store_size, titles
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        """A dataset's manifest."""
+        return read_json(paths.store(self.root, key, self.store_size) / "manifest.json")
+
+    def dataset(self, key: str) -> Dataset:
+        """A dataset's block of the parameters, as its store was made with."""
+        return Dataset.model_validate(self.manifest(key)["params"]["dataset"])
+
+    def kind(self, keys: Iterable[str]) -> str:
+        """What the pictures are, for captions."""
+        kinds = {bool(self.manifest(key)["synthetic"]) for key in keys}
+        if kinds == {True}:
+            return "Phantom data: synthetic pictures, not radiographs."
+        return "Real radiographs." if kinds == {False} else "Phantom and real datasets, as marked."
+
+    def named(self, keys: Iterable[str]) -> str:
+        """Titles of datasets, each once."""
+        return ", ".join(dict.fromkeys(self.titles[key] for key in keys))
+
+    def split(self, keys: Iterable[str]) -> str:
+        """Who decided what is validation and what is test, for captions.
+
+        The manifest does not say; it follows from the format of the release: an index has a column for it, and of the known formats
+        the registry says which splits a release has.
+        """
+        groups: dict[str, list[str]] = {}
+        for key in dict.fromkeys(keys):
+            groups.setdefault(_splitting(self.dataset(key)), []).append(self.titles[key])
+        parts = (f"{how} ({', '.join(titles)})" for how, titles in groups.items())
+        said = "; ".join(parts) if len(groups) > 1 else next(iter(groups), "")
+        by_patient = " Where a release names no patients, each image counts as one." if set(groups) - {OWN} else ""
+        return f"Split: {said}.{by_patient}"
+
+
+class Results(Stores):
     """Artifacts of one experiment."""
 
     def __init__(self, root: Path, slice_: TableSlice) -> None:
-        self.root, self.slice = root, slice_
+        super().__init__(root, slice_.store_size, slice_.titles)
+        self.slice = slice_
 
     @property
     def joint(self) -> tuple[str, Run]:
@@ -39,14 +81,6 @@ class Results:
             ),
             None,
         )
-
-    def manifest(self, key: str) -> dict[str, Any]:
-        """A dataset's manifest."""
-        return read_json(paths.store(self.root, key, self.slice.store_size) / "manifest.json")
-
-    def dataset(self, key: str) -> Dataset:
-        """A dataset's block of the parameters, as its store was made with."""
-        return Dataset.model_validate(self.manifest(key)["params"]["dataset"])
 
     def metrics(self, run: str) -> dict[str, Any]:
         """A run's test metrics: dataset → task → branch."""
@@ -66,31 +100,6 @@ class Results:
     def choice(self, run: str) -> dict[str, Any]:
         """What validation chose for a run, among what, and its snapshots."""
         return read_json(paths.choice(self.root, run))
-
-    def kind(self, keys: Iterable[str]) -> str:
-        """What the pictures are, for captions."""
-        kinds = {bool(self.manifest(key)["synthetic"]) for key in keys}
-        if kinds == {True}:
-            return "Phantom data: synthetic pictures, not radiographs."
-        return "Real radiographs." if kinds == {False} else "Phantom and real datasets, as marked."
-
-    def named(self, keys: Iterable[str]) -> str:
-        """Titles of datasets, each once."""
-        return ", ".join(dict.fromkeys(self.slice.titles[key] for key in keys))
-
-    def split(self, keys: Iterable[str]) -> str:
-        """Who decided what is validation and what is test, for captions.
-
-        The manifest does not say; it follows from the format of the release: an index has a column for it, and of the known formats
-        the registry says which splits a release has.
-        """
-        groups: dict[str, list[str]] = {}
-        for key in dict.fromkeys(keys):
-            groups.setdefault(_splitting(self.dataset(key)), []).append(self.slice.titles[key])
-        parts = (f"{how} ({', '.join(titles)})" for how, titles in groups.items())
-        said = "; ".join(parts) if len(groups) > 1 else next(iter(groups), "")
-        by_patient = " Where a release names no patients, each image counts as one." if set(groups) - {OWN} else ""
-        return f"Split: {said}.{by_patient}"
 
 
 def percent(column: str, found: Mapping[str, Any]) -> dict[str, float | None]:

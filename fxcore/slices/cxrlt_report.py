@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from fxcore.params.blocks import Block
 
@@ -14,6 +15,7 @@ class HeadRow(Block):
     """A supervised head on a frozen backbone."""
 
     title: str
+    """Of its network; tables add resolution and kind."""
     backbone: str
     resolution: int
     kind: Literal["linear", "ml_decoder"]
@@ -54,6 +56,7 @@ class BackboneRow(Block):
     """Sizes: patch, width, depth, heads, registers."""
     stages: tuple[StageRow, ...]
     settings: dict[str, Setting]
+    """As `flat` makes them."""
 
 
 class CxrltReportSlice(Block):
@@ -72,3 +75,16 @@ class CxrltReportSlice(Block):
     backbones: dict[str, BackboneRow]
     confidence: float
     """Coverage of the intervals."""
+
+
+def flat(settings: Mapping[str, Any], of: str = "") -> dict[str, Setting]:
+    """A block of parameters by dotted names, `crops.flip`; a number that moves is a pair, of its `start` and `end`."""
+    found: dict[str, Setting] = {}
+    for name, value in settings.items():
+        if not isinstance(value, Mapping):
+            found[f"{of}{name}"] = tuple(value) if isinstance(value, list) else value
+        elif value.keys() == {"start", "end"}:
+            found[f"{of}{name}"] = (value["start"], value["end"])
+        else:
+            found |= flat(value, f"{of}{name}.")
+    return found

@@ -14,7 +14,7 @@ from fxcore.params.experiment import Params
 from fxcore.params.registry import registry
 from fxcore.params.runs import in_order
 from fxcore.slices.cxrlt import CorpusSlice, EvaluateHeadSlice, HeadSlice, SslSlice
-from fxcore.slices.cxrlt_report import BackboneRow, CxrltReportSlice, EnsembleRow, HeadRow, StageRow
+from fxcore.slices.cxrlt_report import BackboneRow, CxrltReportSlice, EnsembleRow, HeadRow, StageRow, flat
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
@@ -210,13 +210,8 @@ def evaluate_head_slice(params: Params, name: str) -> EvaluateHeadSlice:
 
 def report_slice(params: Params) -> CxrltReportSlice:
     """The slice of all tables and figures of the study."""
-    study, how = _study(params), params.cxrlt.pretrain if params.cxrlt else None
-    assert how is not None
-    settings = {name: value for name, value in how.model_dump(mode="json").items() if not isinstance(value, dict)}
-    for name in ("teacher_temperature", "momentum", "weight_decay"):
-        curve = getattr(how, name)
-        settings[name] = (curve.start, curve.end)
-    settings |= how.projection.model_dump(mode="json") | how.crops.model_dump(mode="json")
+    study = _study(params)
+    settings = flat(study.pretrain.model_dump(mode="json"))
     return CxrltReportSlice(
         store_size=params.store_size,
         titles={key: params.title(key) for key in study.datasets},

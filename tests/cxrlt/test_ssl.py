@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from fxcore.cxrlt.ssl import Now, Pretrainer, optimizer_of, ssl
 from fxcore.cxrlt.vit import resampled
 from fxcore.errors import InputError
@@ -48,7 +49,9 @@ def test_schedules_at_their_ends(slice_):
     assert last.rate == pytest.approx(1e-6)
     assert (first.momentum, last.momentum) == pytest.approx((0.994, 1.0))
     assert (first.weight_decay, last.weight_decay) == pytest.approx((0.04, 0.2))
-    assert [Now.at(update, long).temperature for update in (0, 150, 300, 900)] == pytest.approx([0.04, 0.055, 0.07, 0.07])
+    assert [Now.at(update, long).temperature for update in (0, 150, 300, 900)] == pytest.approx(
+        [0.04, 0.055, 0.07, 0.07]
+    )
     assert [Now.at(update, long).frozen for update in (0, 9, 10)] == [True, True, False]
 
 

@@ -15,9 +15,9 @@ from fxcore.machine import Machine
 from fxcore.params.experiment import Params
 from fxcore.passes import Task
 from fxcore.slices.make import evaluate_slice, keep_slice, score_slice, train_slice
+from fxcore.training.history import write_history
 from fxcore.training.keep import Kept, keep
 from fxcore.training.loop import Trainer
-from fxcore.training.history import write_history
 from fxcore.training.pretrain import COLUMNS
 from fxcore.training.snapshots import Snapshots
 

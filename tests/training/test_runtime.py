@@ -15,8 +15,8 @@ from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.slices.make import train_slice
 from fxcore.training import runtime
-from fxcore.training.loop import Trainer
 from fxcore.training.history import write_history
+from fxcore.training.loop import Trainer
 from fxcore.training.pretrain import COLUMNS, pretrain
 from fxcore.training.state import load
 from tests.conftest import TINY

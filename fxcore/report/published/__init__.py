@@ -55,7 +55,8 @@ class Claim:
     published: str
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def rows(name: str) -> list[dict[str, str]]:
+    """The lines of a file here, without parsing a number."""
     with (HERE / f"{name}.csv").open(encoding="utf-8", newline="") as source:
         return list(csv.DictReader(source))
 
@@ -71,34 +72,34 @@ def _three(row: Mapping[str, str]) -> Transfer:
 @cache
 def pretraining() -> Mapping[tuple[str, str], Pretraining]:
     """The paper's pretraining table by dataset key and task."""
-    return {(row["dataset"], row["task"]): _pair(row) for row in _rows("pretraining")}
+    return {(row["dataset"], row["task"]): _pair(row) for row in rows("pretraining")}
 
 
 @cache
 def organs() -> Mapping[tuple[str, str, str], Pretraining]:
     """The paper's organs on VinDr-CXR by dataset key, task and organ."""
-    return {(row["dataset"], row["task"], row["organ"]): _pair(row) for row in _rows("organs")}
+    return {(row["dataset"], row["task"], row["organ"]): _pair(row) for row in rows("organs")}
 
 
 @cache
 def transfer() -> Mapping[str, Transfer]:
     """The paper's segmentation of other datasets by dataset key."""
-    return {row["dataset"]: _three(row) for row in _rows("transfer")}
+    return {row["dataset"]: _three(row) for row in rows("transfer")}
 
 
 @cache
 def few_shot() -> Mapping[tuple[str, int], Transfer]:
     """The paper's segmentation with few images by dataset key and number of images."""
-    return {(row["dataset"], int(row["samples"])): _three(row) for row in _rows("few_shot")}
+    return {(row["dataset"], int(row["samples"])): _three(row) for row in rows("few_shot")}
 
 
 @cache
 def finetuning() -> Mapping[str, float]:
     """Best values of the paper's fine-tuning curves, `full`, `head` and `baseline`, read off the plot."""
-    return {row["run"]: float(row["best"]) for row in _rows("finetuning")}
+    return {row["run"]: float(row["best"]) for row in rows("finetuning")}
 
 
 @cache
 def claims() -> tuple[Claim, ...]:
     """What the paper says, in its order."""
-    return tuple(Claim(**{**row, "threshold": float(row["threshold"])}) for row in _rows("claims"))  # type: ignore[arg-type]
+    return tuple(Claim(**{**row, "threshold": float(row["threshold"])}) for row in rows("claims"))  # type: ignore[arg-type]
