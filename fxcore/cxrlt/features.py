@@ -57,10 +57,13 @@ class Frozen:
         return self.blocks * self.vit.width
 
     def __call__(self, images: Tensor, precision: str) -> tuple[Tensor, Tensor]:
-        """Images (B, 1, S, S) in 0..1 → [CLS] (B, width) and patches (B, N, width), float32; registers are dropped."""
+        """Images (B, 1, S, S) in 0..1 → [CLS] (B, width), float32, and patches (B, N, width); registers are dropped.
+
+        Patches are in the precision named, since they are the most that heads hold.
+        """
         with torch.no_grad(), runtime.autocast(precision, images.device):
             tokens = torch.cat(self.network.features(images, self.blocks), dim=-1)
-        return tokens[:, 0].float(), tokens[:, self.network.prefix :].float()
+        return tokens[:, 0].float(), tokens[:, self.network.prefix :].to(runtime.kind(precision))
 
 
 class LabelledImages(Dataset[Tensor]):

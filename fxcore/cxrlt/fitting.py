@@ -20,6 +20,7 @@ from fxcore.cxrlt.studies import partners
 from fxcore.params.cxrlt import Fit, Head
 from fxcore.progress import Progress
 from fxcore.seeding import derive
+from fxcore.training import runtime
 from fxcore.training.moments import optimizer_tensors, restore_optimizer
 from fxcore.training.save import Save
 
@@ -134,11 +135,13 @@ class Fitting:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * 0.5 * (1 + math.cos(math.pi * done))
         self.optimizer.zero_grad(set_to_none=True)
-        loss: Tensor = torch.stack([masked_bce(head(features), targets, known) for head in self.heads]).sum()
+        with runtime.autocast(self.how.precision, self.featured.device):
+            logits = [head(features) for head in self.heads]
+        loss: Tensor = torch.stack([masked_bce(one, targets, known) for one in logits]).sum()
         loss.backward()
         self.optimizer.step()
         self.updates += 1
-        value = float(loss)
+        value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"update {self.updates}: the loss is {value}")
         return value / len(features) / len(self.rates)

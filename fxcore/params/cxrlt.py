@@ -242,7 +242,7 @@ class Fit(Block):
     dropout: Probability = 0.1
     """In it."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the frozen backbone; heads are in fp32."""
+    """Of backbone and heads; weights of heads, losses and optimiser stay in fp32."""
 
 
 class Head(Block):

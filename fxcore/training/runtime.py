@@ -106,5 +106,9 @@ def peak(where: torch.device) -> float:
 
 def autocast(precision: str, where: torch.device) -> AbstractContextManager[object]:
     """Mixed precision for `bf16` and `fp16`, nothing for `fp32`."""
-    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    return nullcontext() if half is None else torch.autocast(where.type, dtype=half)
+    return nullcontext() if precision == "fp32" else torch.autocast(where.type, dtype=kind(precision))
+
+
+def kind(precision: str) -> torch.dtype:
+    """Of tensors in a precision of the parameters."""
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
