@@ -1,7 +1,6 @@
 """Pictures in studies: of one body and its findings, each taken anew, the same from whoever draws them."""
 
 from collections import Counter
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,9 +8,8 @@ import pytest
 from fxcore.params.datasets import Dataset
 from fxcore.params.registry import completed
 from fxcore.passes import Split
-from fxcore.phantom.kinds import KINDS, area, height, kind, width
+from fxcore.phantom.kinds import KINDS, kind
 from fxcore.phantom.longtail import finding
-from fxcore.phantom.scene import Phantom
 from fxcore.phantom.studies import VIEWS, films
 from fxcore.slices.data import PhantomSlice
 
@@ -107,27 +105,3 @@ def test_the_same_studies_come_from_another_dataset_of_another_size(drawn):
     for one, other in zip(gold, firsts, strict=True):
         assert one.pixels.tobytes() == other.pixels.tobytes()
         assert (one.number, one.patient, one.shown) == (other.number, other.patient, other.shown)
-
-
-def _square(top, left, size, side=40):
-    mask = np.zeros((side, side), dtype=bool)
-    mask[top : top + size, left : left + size] = True
-    return mask
-
-
-def test_measures_by_hand():
-    # lungs of 10 × 20 pixels each, rows 10 to 29, columns 5 to 14 and 25 to 34
-    lungs = [np.zeros((40, 40), dtype=bool) for _ in range(2)]
-    lungs[0][10:30, 5:15] = lungs[1][10:30, 25:35] = True
-    phantom = Phantom(np.zeros((40, 40), np.uint8), {"Right Lung": lungs[0], "Left Lung": lungs[1]}, {})
-    masks = [_square(20, 6, 4), _square(12, 26, 3)]
-    assert height(phantom, masks) == pytest.approx((13 - 10) / 19)
-    assert area(phantom, masks) == 16 / 400
-    assert width(phantom, masks) == 4 / 30
-
-
-def test_kinds_of_one_finding_do_not_overlap():
-    for one, (_, bounds) in KINDS.items():
-        ends = sorted(bounds.values())
-        assert all(low[1] <= high[0] for low, high in pairwise(ends)), one
-        assert {finding(name) for name in bounds} == {one}
