@@ -139,7 +139,15 @@ def test_dvc_reads_the_same_values(file):
         ),
         (
             {"datasets__example_a__phantom": None},
-            r"datasets\.example_a: source: phantom and phantom: .* belong together",
+            r"datasets\.example_a: source: phantom and phantom: \{train, val, test\} belong together",
+        ),
+        (
+            {"datasets__example_a__test_only": True},
+            r"datasets\.example_a: phantom: give a number of images for test, and for no other split",
+        ),
+        (
+            {"datasets__example_a__phantom": {"test": 6}},
+            r"datasets\.example_a: phantom: give a number of images for train, val, test, and for no other split",
         ),
         (
             {"model__localization__queries": 86},
@@ -219,6 +227,24 @@ def test_a_run_on_a_task_that_the_dataset_lacks(tmp_path):
         InputError, match=r"visits\.example_a: the dataset has no segmentation; it has classification, localization"
     ):
         experiment.load(file)
+
+
+@pytest.mark.parametrize("place", ["runs.foundation_x", "finetune.transfer"])
+def test_no_run_trains_on_a_test_set(tmp_path, place):
+    gold = {"cxr_lt_2024_gold": {"source": "phantom", "phantom": {"test": 6}}}
+    content = changed(yaml.safe_load(TINY.read_text()), {})
+    content["datasets"] |= gold
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    assert experiment.load(file).datasets["cxr_lt_2024_gold"].test_only
+    block, run = place.split(".")
+    content[block][run]["train"]["visits"] = {"cxr_lt_2024_gold": ["classification"]}
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(
+        InputError, match=rf"{place}\.train\.visits\.cxr_lt_2024_gold: the dataset is a test set"
+    ) as caught:
+        experiment.load(file)
+    assert "\n" not in str(caught.value)
 
 
 def test_snakemake_stops_with_exit_code_2_and_one_line_before_any_job(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from fxcore import yamlfile
 from fxcore.params.blocks import merged
+from fxcore.params.datasets import Dataset, Holdout
 from fxcore.params.registry import completed, registry
 from fxcore.passes import Task, passes
 from fxcore.slices.make import release_slice
@@ -47,8 +48,10 @@ def test_datasets_have_the_papers_order_and_numbers():
     assert [(key, one.paper) for key, one in registry().items() if one.paper] == list(
         zip(keys, range(1, 16), strict=True)
     )
-    assert [key for key, one in registry().items() if not one.paper] == ["cxr_lt_2024", "padchest", "brax"]
-    assert len({one.title for one in registry().values()}) == 18
+    assert [key for key, one in registry().items() if not one.paper] == [
+        *("cxr_lt_2024", "cxr_lt_2024_gold", "padchest", "brax")
+    ]
+    assert len({one.title for one in registry().values()}) == 19
 
 
 def test_a_cycle_over_them_has_29_passes(known):
@@ -122,3 +125,15 @@ def test_a_card_names_the_terms_of_known_datasets(tiny):
     slice_ = release_slice(tiny(datasets={"chexpert": phantom}, report={}, runs=_runs()), "joint")
     assert slice_.licences == {"chexpert": "Stanford University Dataset Research Use Agreement"}
     assert release_slice(tiny(), "foundation_x").licences == {}
+
+
+def test_a_test_set_has_test_images_only_and_its_release_says_so():
+    gold = registry()["cxr_lt_2024_gold"]
+    assert gold.images(Holdout()) == {"test": 406}
+    made = Dataset.model_validate(completed("cxr_lt_2024_gold", {}))
+    assert made.splits == ("test",)
+    assert (made.pictures, len(made.classification.classes)) == ("mimic_cxr", 26)
+    at = made.classification.classes.index
+    assert at("Normal") < at("Nodule")
+    assert not set(made.classification.classes) - set(registry()["cxr_lt_2024"].classes(Task.CLASSIFICATION))
+    assert registry()["chexpert"].dataset("chexpert")["test_only"] is False

@@ -32,6 +32,7 @@ def test_expected_images_are_those_of_the_specification(shared):
     spec = {one["key"]: one["counts"] for one in yamlfile.load(shared("spec/datasets.yaml"))["datasets"]}
     # without the test images that have no labels
     images = {key: counts["images"] for key, counts in spec.items()} | {"tbx11k": 6600 + 1800}
+    images |= {"cxr_lt_2024_gold": 406}  # of the test images of cxr_lt_2024
     assert {key: known.expected.images for key, known in registry().items()} == images
     for key, known in registry().items():
         splits = known.expected.splits

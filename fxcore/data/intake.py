@@ -11,7 +11,7 @@ from fxcore.data.native import Native, Problems, adapter_of
 from fxcore.data.records import Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
-from fxcore.passes import Split, Task
+from fxcore.passes import Task
 
 NAMED, VIEW = "named under exclude", "view not taken"
 
@@ -74,28 +74,37 @@ def usable(of: Intake, dataset: Dataset, wrong: dict[str, str]) -> Intake:
 
 
 def check(key: str, records: list[Record], dataset: Dataset) -> None:
-    """Each task has annotated images in each split, and no patient is in two splits.
+    """Each task has annotated images in each split, no patient or study is in two splits, and no study is of two patients.
 
     Raises:
         InputError: otherwise.
     """
-    home: dict[str, Record] = {}
+    homes: dict[tuple[str, str], Record] = {}
     for record in records:
-        if record.patient is None or record.split is None:
-            continue
-        before = home.setdefault(record.patient, record)
-        if before.split is not record.split:
-            raise InputError(
-                f"{record.where}: patient {record.patient} is in {record.split} here and in {before.split} at {before.where};"
-                " keep a patient in one split"
-            )
+        for what, name in (("study", record.study), ("patient", record.patient)):
+            if name is not None and record.split is not None:
+                _together(what, name, homes.setdefault((what, name), record), record)
     for task in dataset.tasks:
         counts = Counter(record.split for record in records if annotated(record, task))
-        if empty := [split for split in Split if not counts[split]]:
+        if empty := [split for split in dataset.splits if not counts[split]]:
             raise InputError(
                 f"datasets.{key}: split {empty[0]} has no image annotated for {task}; annotate one, hold out more, or remove"
                 " the task from params"
             )
+
+
+def _together(what: str, name: str, before: Record, record: Record) -> None:
+    """Refuse two images of one patient or study in two splits, and of one study of two patients."""
+    if what == "study" and before.patient != record.patient:
+        raise InputError(
+            f"{record.where}: study {name} is of patient {record.patient} here and of {before.patient} at {before.where};"
+            " correct one of them"
+        )
+    if before.split is not record.split:
+        raise InputError(
+            f"{record.where}: {what} {name} is in {record.split} here and in {before.split} at {before.where};"
+            f" keep a {what} in one split"
+        )
 
 
 def annotated(record: Record, task: Task) -> bool:

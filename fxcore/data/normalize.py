@@ -98,6 +98,7 @@ def tables_of(
         (
             r.image,
             r.image if r.patient is None else r.patient,
+            r.image if r.study is None else r.study,
             r.group,
             None if r.split is None else str(r.split),
             r.view,
@@ -109,8 +110,8 @@ def tables_of(
         )
         for r, one in zip(records, decoded, strict=True)
     ]
-    names = ("image", "patient", "group", "split", "view", "width", "height", "has_labels", "has_boxes", "has_masks")
-    table = pd.DataFrame(rows, columns=list(names))
+    names = ("image", "patient", "study", "group", "split", "view", "width", "height")
+    table = pd.DataFrame(rows, columns=[*names, "has_labels", "has_boxes", "has_masks"])
     table["mask_row"] = np.where(table["has_masks"], mask_rows, -1)
     labels = pd.DataFrame(
         {

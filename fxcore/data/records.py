@@ -94,8 +94,9 @@ class Stated:
 class Record:
     """One image and what is known of it; an annotation that is None is unknown, an empty one says that nothing is there.
 
-    `image` is unique in its dataset; `patient` is None where the release names none; images of one `group` must never be divided
-    between training and test, across all datasets. `split` is the release's own, None where it has none. `where` is the file and
+    `image` is unique in its dataset; `patient` is None where the release names none, and so is `study`: pictures taken together,
+    by a name that no other study of the dataset has. Images of one `group` must never be divided between training and test,
+    across all datasets. `split` is the release's own, None where it has none. `where` is the file and
     row it was read from; `stated` sizes must be those of the picture. `readers` are the labels of each reader where several read
     an image; a policy makes `labels` of them.
     """
@@ -112,4 +113,5 @@ class Record:
     stated: tuple[Stated, ...] = ()
     readers: tuple[Labels, ...] = ()
     view: View | None = None
+    study: str | None = None
     read: Reader = images.read

@@ -14,11 +14,13 @@ from fxcore.seeding import derive
 def assign(records: Sequence[Record], dataset: Dataset) -> list[Record]:
     """Records with a split each.
 
-    A release without splits gives `holdout.test` and `holdout.val` of its groups to test and validation; one with training
-    and test images only gives `holdout.val` of its training groups to validation. What a release says otherwise stays. The
-    choice depends on the groups' names alone, so that datasets that share groups mostly agree, and an added group moves at most
-    one other.
+    A test set has no other split. A release without splits gives `holdout.test` and `holdout.val` of its groups to test and
+    validation; one with training and test images only gives `holdout.val` of its training groups to validation. What a release
+    says otherwise stays. The choice depends on the groups' names alone, so that datasets that share groups mostly agree, and an
+    added group moves at most one other.
     """
+    if dataset.test_only:
+        return [replace(record, split=Split.TEST) for record in records]
     given = {record.split for record in records}
     holdout = _holdout(dataset, None in given and Split.TEST not in given)
     moved: dict[str, Split] = {}

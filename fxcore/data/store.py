@@ -2,6 +2,7 @@
 
 `images.npy` (images, S, S) grey uint8; `masks.npy` (masked images, classes, S, S / 8) one bit a pixel; `images.parquet` a row
 an image in the order of `images.npy`; `labels.parquet` raw codes; `boxes.parquet` and `masks.parquet` in native pixels.
+The columns `patient` and `study` of `images.parquet` group images; where a release names none, each image is one of its own.
 """
 
 from __future__ import annotations

@@ -114,13 +114,20 @@ class Dataset(Block):
     """Masks; null where the dataset has none."""
     mirror: bool = True
     """Whether a mirrored image is still a valid example; false where left and right are different classes."""
+    test_only: bool = False
+    """Whether all images are for testing: a test set that no run trains on."""
     phantom: Annotated[dict[Split, Count], Sorted] | None = None
-    """For `source: phantom`: number of images in each split."""
+    """For `source: phantom`: number of images in each split; of a test set in `test`."""
 
     def classes(self, task: Task) -> tuple[str, ...]:
         """Classes of a task's head in order; empty where the dataset lacks the task."""
         block: Labels | Annotations | None = getattr(self, task)
         return block.classes if block else ()
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Splits that have images."""
+        return (Split.TEST,) if self.test_only else tuple(Split)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -143,10 +150,11 @@ class Dataset(Block):
         labels = self.classification
         if labels and (unknown := [name for name in labels.reported or () if name not in labels.classes]):
             raise ValueError(f"classification.reported: {unknown[0]} is not among the classes")
+        names = ", ".join(self.splits)
         if (self.source == "phantom") != (self.phantom is not None):
-            raise ValueError("source: phantom and phantom: {train, val, test} belong together; give both or neither")
-        if self.phantom is not None and set(self.phantom) != set(Split):
-            raise ValueError(f"phantom: give a number of images for each of {', '.join(Split)}")
+            raise ValueError(f"source: phantom and phantom: {{{names}}} belong together; give both or neither")
+        if self.phantom is not None and set(self.phantom) != set(self.splits):
+            raise ValueError(f"phantom: give a number of images for {names}, and for no other split")
         return self
 
 

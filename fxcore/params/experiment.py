@@ -239,6 +239,8 @@ class Params(Block):
     def _check_visit(self, place: str, name: str, tasks: tuple[Task, ...], network: Model) -> None:
         if name not in self.datasets:
             raise ValueError(f"{place}: no such dataset; {nearest(name, self.datasets)}")
+        if self.datasets[name].test_only:
+            raise ValueError(f"{place}: the dataset is a test set (test_only); no run trains on it")
         has = self.datasets[name].tasks
         if lacking := [task for task in tasks if task not in has]:
             raise ValueError(f"{place}: the dataset has no {lacking[0]}; it has {', '.join(has)}")

@@ -68,6 +68,8 @@ class Known(Block):
     """The dataset whose pictures it annotates, where it has none."""
     mirror: bool = True
     """Whether a mirrored image is still a valid example."""
+    test_only: bool = False
+    """Whether all images are for testing."""
     classification: Labels | None = None
     """Image labels and how they are read."""
     localization: Head | None = None
@@ -82,6 +84,8 @@ class Known(Block):
 
     def images(self, holdout: Holdout) -> dict[Split, int]:
         """How many images each split of a complete copy has, where `holdout` is given away of what the release does not split."""
+        if self.test_only:
+            return {Split.TEST: self.expected.images}
         found: dict[Split, int] = dict(self.expected.splits) or {Split.TRAIN: self.expected.images}
         whole = found[Split.TRAIN]
         if Split.TEST not in found:
@@ -95,7 +99,7 @@ class Known(Block):
     def dataset(self, key: str) -> dict[str, Any]:
         """The values of its block in a parameter file that says nothing else."""
         blocks = ("classification", "localization", "segmentation")
-        own = self.model_dump(mode="json", include={"pictures", "mirror", *blocks})
+        own = self.model_dump(mode="json", include={"pictures", "mirror", "test_only", *blocks})
         return {"adapter": key} | {name: value for name, value in own.items() if value is not None}
 
 

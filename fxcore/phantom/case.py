@@ -70,7 +70,7 @@ def cases(slice_: PhantomSlice) -> Iterator[Case]:
     # In no order, so that pictures at even distances are of all kinds.
     places = [
         (split, int(place))
-        for split in Split
+        for split in dataset.splits
         for place in np.random.Generator(np.random.PCG64(derive("places", slice_.key, str(split)))).permutation(
             (dataset.phantom or {})[split]
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from fxcore.data.counts import Counts
 from fxcore.errors import InputError
 from fxcore.files import atomic_folder, write_json
-from fxcore.phantom.case import cases
+from fxcore.phantom.case import Case, cases
 from fxcore.phantom.labels import known
 from fxcore.slices.data import PhantomSlice
 
@@ -29,7 +31,16 @@ def write(slice_: PhantomSlice, folder: Path) -> None:
                 f"datasets.{slice_.key}.{task}.classes: {unknown[0]} cannot be drawn; give one of"
                 " fxcore/phantom/labels.py, or real data"
             )
-    writer = importlib.import_module(f"fxcore.phantom.native.{dataset.adapter}")
     with atomic_folder(folder) as part:
-        counts: Counts = writer.write(cases(slice_), dataset, part)
+        counts: Counts = _writer(slice_).write(drawn(slice_), dataset, part)
         write_json(part / EXPECTED, counts.facts())
+
+
+def drawn(slice_: PhantomSlice) -> Iterator[Case]:
+    """The phantoms of a dataset one by one: what its writer says (`cases`), or else a patient a picture."""
+    found: Iterator[Case] = getattr(_writer(slice_), "cases", cases)(slice_)
+    return found
+
+
+def _writer(slice_: PhantomSlice) -> ModuleType:
+    return importlib.import_module(f"fxcore.phantom.native.{slice_.dataset.adapter}")

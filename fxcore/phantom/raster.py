@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy.ndimage import map_coordinates
 
 Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
+Layer = TypeVar("Layer", Field, Mask)
 
 
 def stream(root: int, name: str) -> np.random.Generator:
@@ -51,6 +53,15 @@ class Pose:
     def length(self, value: float) -> float:
         """A length of the thorax in pixels."""
         return value * self.scale * self.side
+
+
+def moved(layer: Layer, pose: Pose) -> Layer:
+    """A layer or mask (side, side) as seen when `pose` moves the picture; beyond its edges a layer goes on and a mask ends."""
+    u, v = pose.grid()
+    places = np.stack([v, u + np.float32(0.5)]) * np.float32(pose.side) - np.float32(0.5)
+    solid = layer.dtype == np.bool_
+    made: Layer = map_coordinates(layer, places, order=0 if solid else 1, mode="constant" if solid else "nearest")
+    return made
 
 
 def as_field(values: NDArray[Any]) -> Field:

@@ -6,7 +6,7 @@ patient's right, bright is dense. Nothing is taken from real images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fxcore.phantom.anatomy import Anatomy, draw_anatomy
 from fxcore.phantom.film import draw_exposure, expose
 from fxcore.phantom.findings import CHANGES, DRAWS
-from fxcore.phantom.raster import Mask, Pose, stream
+from fxcore.phantom.raster import Mask, Pose, moved, stream
 from fxcore.phantom.thorax import build
 
 FINDINGS: tuple[str, ...] = tuple(DRAWS)
@@ -41,9 +41,12 @@ class Phantom:
 
 def draw(
     random: np.random.Generator,
-    findings: Sequence[str] | frozenset[str],
+    findings: Collection[str],
     side: int = 256,
     conspicuity: tuple[float, float] = (0.5, 1.0),
+    *,
+    again: Mapping[str, int] | None = None,
+    taken: np.random.Generator | None = None,
 ) -> Phantom:
     """Draw one patient. One state of `random` gives one patient, pose and exposure, whatever the findings.
 
@@ -52,6 +55,9 @@ def draw(
         findings: keys of `FINDINGS`, in any order; empty for a patient without findings.
         side: pixels of the picture's width and height, 64 to 1024.
         conspicuity: range in (0, 1] from which each finding's is drawn; 1 is clear.
+        again: of some findings, how often they are drawn anew, in another place or size, while all else stays.
+        taken: another picture of the same body: how it stands, its exposure and noise; advanced by one draw. Of the instances
+            of a finding, those that it moves out of the picture are left out.
 
     Raises:
         ValueError: a finding that is unknown, a side or a conspicuity out of range.
@@ -64,17 +70,32 @@ def draw(
         raise ValueError(f"conspicuity is {conspicuity}; give a rising range in (0, 1]")
     root = int(random.integers(2**63))
     clear = {key: float(stream(root, f"conspicuity {key}").uniform(*conspicuity)) for key in findings}
+    named = {key: f"{key} {times}" if (times := (again or {}).get(key)) else key for key in findings}
     anatomy = draw_anatomy(stream(root, "anatomy"))
     pose = _pose(side, anatomy, stream(root, "pose"))
     for key, change in CHANGES.items():
         if key in clear:
-            anatomy = change(anatomy, stream(root, f"change {key}"), clear[key])
+            anatomy = change(anatomy, stream(root, f"change {named[key]}"), clear[key])
     thorax = build(anatomy, pose, root)
     found = {
-        key: paint(thorax, stream(root, f"draw {key}"), clear[key]) for key, paint in DRAWS.items() if key in clear
+        key: paint(thorax, stream(root, f"draw {named[key]}"), clear[key])
+        for key, paint in DRAWS.items()
+        if key in clear
     }
-    pixels = expose(thorax.attenuation(), draw_exposure(stream(root, "exposure")), stream(root, "noise"))
-    return Phantom(pixels, thorax.organs, found)
+    attenuation, organs = thorax.attenuation(), thorax.organs
+    if taken is not None:
+        root = int(taken.integers(2**63))
+        turn = _turn(side, stream(root, "turn"))
+        attenuation, organs = moved(attenuation, turn), {name: moved(mask, turn) for name, mask in organs.items()}
+        found = {key: tuple(filter(np.any, (moved(mask, turn) for mask in masks))) for key, masks in found.items()}
+    pixels = expose(attenuation, draw_exposure(stream(root, "exposure")), stream(root, "noise"))
+    return Phantom(pixels, organs, found)
+
+
+def _turn(side: int, random: np.random.Generator) -> Pose:
+    """From one picture of a body to another: up to 3° of rotation, a few hundredths of scale and shift."""
+    shift = random.uniform(-0.02, 0.02), random.uniform(-0.02, 0.02)
+    return Pose(side, random.uniform(-0.05, 0.05), random.uniform(0.95, 1.02), shift)
 
 
 def _pose(side: int, anatomy: Anatomy, random: np.random.Generator) -> Pose:

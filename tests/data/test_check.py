@@ -1,4 +1,4 @@
-"""What `fxcore check` says of native folders: on phantoms of all eighteen formats, exactly what their writers expect."""
+"""What `fxcore check` says of native folders: on phantoms of all nineteen formats, exactly what their writers expect."""
 
 import json
 
@@ -22,7 +22,8 @@ def project(tmp_path_factory):
     """A parameter file with a phantom of every known dataset, and their native files."""
     folder = tmp_path_factory.mktemp("check")
     content = yaml.safe_load(TINY.read_text())
-    content |= {"results_root": str(folder / "results"), "datasets": dict.fromkeys(registry(), PHANTOM), "report": {}}
+    datasets = {key: PHANTOM | ({"phantom": {"test": 9}} if one.test_only else {}) for key, one in registry().items()}
+    content |= {"results_root": str(folder / "results"), "datasets": datasets, "report": {}}
     train = {"visits": {"chexpert": ["classification"]}, "cycles": 1, "horizon_cycles": 1}
     content |= BESIDE | {"runs": {"joint": {"title": "J", "role": "joint", "train": train}}}
     content["model"]["localization"]["labels"] = 16
@@ -40,11 +41,11 @@ def _check(capsys, *words):
     return code, said.out, said.err
 
 
-def test_it_counts_what_the_writers_expect_for_all_eighteen(project, capsys):
+def test_it_counts_what_the_writers_expect_for_all_nineteen(project, capsys):
     code, out, err = _check(capsys, "--params", project, "--json", "--pictures")
     found = json.loads(out)
     assert list(found) == list(registry())
-    assert len(found) == 18
+    assert len(found) == 19
     for key, one in found.items():
         expected = json.loads((paths.phantom(project.parent / "results", key) / EXPECTED).read_text())
         assert one["counts"] == expected, key

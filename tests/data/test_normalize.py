@@ -36,6 +36,11 @@ def test_counts_of_the_manifest(folder_dataset, tmp_path):
     assert manifest["synthetic"] is False
 
 
+def test_where_no_study_is_named_each_image_is_one(folder_dataset, tmp_path):
+    table = _store(folder_dataset, tmp_path).table
+    assert table["study"].tolist() == table["image"].tolist() == [f"images/{number}.png" for number in range(7)]
+
+
 def test_rows_of_a_task_and_split(folder_dataset, tmp_path):
     del folder_dataset.boxes["images"][1]
     store = _store(folder_dataset, tmp_path)

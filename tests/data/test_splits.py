@@ -57,6 +57,13 @@ def test_the_choice_does_not_depend_on_order_and_an_added_group_moves_few():
     assert sum(after[name] is not split for name, split in before.items()) <= 2
 
 
+def test_a_test_set_is_one_whatever_its_release_says():
+    records = [_record(number, (TRAIN, None, TEST)[number % 3]) for number in range(9)]
+    assert _assigned(records, test_only=True) == [TEST] * 9
+    phantom = {"source": "phantom", "phantom": {"test": 9}}
+    assert _assigned([_record(number, TEST) for number in range(9)], test_only=True, **phantom) == [TEST] * 9
+
+
 def test_phantoms_have_the_numbers_asked_for():
     phantom = {"source": "phantom", "phantom": {"train": 16, "val": 4, "test": 20}}
     assert Counter(_assigned([_record(number) for number in range(40)], **phantom)) == {TRAIN: 16, VAL: 4, TEST: 20}

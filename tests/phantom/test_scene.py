@@ -236,3 +236,41 @@ def test_what_cannot_be_drawn_is_said():
         _phantom(0, side=32)
     with pytest.raises(ValueError, match=r"conspicuity is \(0.9, 0.5\); give a rising range in \(0, 1\]"):
         _phantom(0, conspicuity=(0.9, 0.5))
+
+
+def test_another_picture_of_a_body_shows_the_same_elsewhere_in_other_greys():
+    asked = ("cardiomegaly", "mass", "effusion")
+    for seed in SEEDS:
+        first, second, third = (
+            draw(_generator(seed), asked, 160, taken=taken) for taken in (None, _generator(50), _generator(51))
+        )
+        assert len({one.pixels.tobytes() for one in (first, second, third)}) == 3
+        for name in asked:
+            assert len(first.findings[name]) == len(second.findings[name])
+        heart, turned = (one.organs["Heart"] for one in (first, second))
+        assert 0 < (heart ^ turned).sum() < 0.5 * heart.sum()
+        # scaled by 0.95 to 1.02 along both axes, and so the area by 0.9 to 1.04
+        assert 0.88 < turned.sum() / heart.sum() < 1.06
+        (mass,), (moved_mass,) = (one.findings["mass"] for one in (first, second))
+        assert 0.85 < moved_mass.sum() / mass.sum() < 1.1
+        again = draw(_generator(seed), asked, 160, taken=_generator(50))
+        assert again.pixels.tobytes() == second.pixels.tobytes()
+
+
+def test_masks_move_with_what_they_mark():
+    for seed in SEEDS:
+        healthy, ill = (draw(_generator(seed), asked, 160, taken=_generator(9)) for asked in ((), ("mass",)))
+        (mask,) = ill.findings["mass"]
+        assert np.array_equal(healthy.organs["Heart"], ill.organs["Heart"])
+        brighter = ill.pixels.astype(int) - healthy.pixels
+        assert brighter[mask].mean() > 3 * np.abs(brighter[~binary_dilation(mask, iterations=4)]).mean()
+
+
+def test_a_finding_drawn_anew_is_elsewhere_and_all_else_stays():
+    for seed in SEEDS:
+        first, again = (draw(_generator(seed), ("mass", "effusion"), SIDE, again={"mass": times}) for times in (0, 1))
+        assert not np.array_equal(first.findings["mass"][0], again.findings["mass"][0])
+        assert all(map(np.array_equal, first.findings["effusion"], again.findings["effusion"]))
+        assert first.pixels.tobytes() == _phantom(seed, "mass", "effusion").pixels.tobytes()
+    broken, elsewhere = (draw(_generator(1), ("fracture",), SIDE, again={"fracture": times}) for times in (0, 2))
+    assert not np.array_equal(broken.findings["fracture"][0], elsewhere.findings["fracture"][0])

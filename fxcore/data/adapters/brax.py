@@ -10,7 +10,7 @@ from fxcore.data.records import Record
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the records of unchanged files change."""
 
 OBSERVATIONS = (
@@ -73,7 +73,14 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 masks=None,
                 where=where,
                 view=view(row["ViewPosition"]),
+                study=_study(image),
             )
+
+
+def _study(image: str) -> str | None:
+    """The folders of patient and study in images/PATIENT/STUDY/SERIES/IMAGE.png; None of a path that is not as long."""
+    folders = PurePosixPath(image).parts[1:-2]
+    return "/".join(folders) if len(folders) == 2 else None
 
 
 def _below(path: str, folder: str) -> bool:

@@ -12,7 +12,7 @@ from fxcore.data.records import Record
 from fxcore.params.datasets import Dataset, View
 from fxcore.passes import Split, Task
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the records of unchanged files change."""
 
 OBSERVATIONS = (
@@ -81,6 +81,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 masks=None,
                 where=where,
                 view=_view(row, side),
+                study=f"{patient}/{study}",
             )
 
 

@@ -12,7 +12,7 @@ from fxcore.data.records import Labels, Record
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the records of unchanged files change."""
 
 OBSERVATIONS = (
@@ -92,6 +92,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             where=where,
             # Rows and Columns are not stated: copies with smaller pictures are usual, and nothing is in pixels.
             view=view(views[image]),
+            study=study,
         )
 
 

@@ -12,11 +12,11 @@ from fxcore.data.records import Code, Record
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the records of unchanged files change."""
 
 TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
-COLUMNS = ("ImageID", "ImageDir", "PatientID", "Projection", "Labels")
+COLUMNS = ("ImageID", "ImageDir", "StudyID", "PatientID", "Projection", "Labels")
 EXCLUDE = "exclude"
 """Marks a picture that the release itself does not want used."""
 SILENT = {"unchanged", "suboptimal study"}
@@ -79,6 +79,8 @@ def _records(
             masks=None,
             where=where,
             view=view(row["Projection"]),
+            # One study of the release has pictures of two patients.
+            study=f"{patient}/{row['StudyID']}" if row["StudyID"] else None,
         )
 
 

@@ -2,69 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from fxcore.data.adapters import cxr_lt_2024_gold
 from fxcore.data.adapters.cxr_lt_2024 import ALL, FINDINGS, PARTS, UNSEEN
 from fxcore.data.adapters.mimic_cxr import name
 from fxcore.data.counts import Counts
 from fxcore.data.records import Code
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
-from fxcore.phantom.case import Case
-from fxcore.phantom.labels import known
-from fxcore.phantom.native.mimic_cxr import NAMES, Ids, ids, picture, view
+from fxcore.phantom.native.mimic_cxr import NAMES, Ids, ids, picture
+from fxcore.phantom.studies import Film, films
 
 ABOUT = ("dicom_id", "subject_id", "study_id", "ViewPosition", "ViewCodeSequence_CodeMeaning", "fpath")
 SPLITS = {Split.TRAIN: "train", Split.VAL: "val", Split.TEST: "test"}
-GOLD = (
-    *("Atelectasis", "Calcification of the Aorta", "Cardiomegaly", "Consolidation", "Edema", "Emphysema"),
-    *(
-        "Enlarged Cardiomediastinum",
-        "Fibrosis",
-        "Fracture",
-        "Hernia",
-        "Infiltration",
-        "Lung Lesion",
-        "Lung Opacity",
-        "Mass",
-    ),
-    *("Normal", "Nodule", "Pleural Effusion", "Pleural Other", "Pleural Thickening", "Pneumomediastinum", "Pneumonia"),
-    *("Pneumoperitoneum", "Pneumothorax", "Subcutaneous Emphysema", "Support Devices", "Tortuous Aorta"),
-)
-"""Classes of task 2 in its order: Normal before Nodule."""
+EVERYTHING = sorted((*FINDINGS, *UNSEEN))
+COLUMNS = {
+    ALL: EVERYTHING,
+    **dict.fromkeys(PARTS.values(), FINDINGS),
+    cxr_lt_2024_gold.TABLE: cxr_lt_2024_gold.FINDINGS,
+}
+"""Classes of each table, in its order."""
 FOLDER = "cxr-lt-2024"
 
+cases = films
 
-def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
-    """Write the cases below `folder`; what reading them must count. Labels of task 2 contradict the others: nobody mixes them."""
-    counts = Counts()
-    everything = sorted((*FINDINGS, *UNSEEN))
-    tables = {ALL: [",".join((*ABOUT, *everything, "split"))], "test_labeled_task2.csv": [",".join((*ABOUT, *GOLD))]}
-    tables |= {table: [",".join((*ABOUT, *FINDINGS))] for table in PARTS.values()}
-    for case in cases:
-        of = ids(case.number)
-        picture(case, of, folder)
-        codes: dict[str, Code] = {one: 1 if known(one) and case.has(one) else 0 for one in everything}
-        about = _about(of, case.number)
-        tables[ALL].append(",".join((*about, *_texts(codes, everything), SPLITS[case.split])))
-        tables[PARTS[case.split]].append(",".join((*about, *_texts(codes, FINDINGS))))
-        if case.split is Split.TEST:
-            denied: dict[str, Code] = {one: 0 if codes[one] else 1 for one in GOLD}
-            tables["test_labeled_task2.csv"].append(",".join((*about, *_texts(denied, GOLD))))
-        hidden = UNSEEN if case.split is Split.TRAIN else ()
-        labels = {one: None if one in hidden else codes[one] for one in dataset.classes(Task.CLASSIFICATION)}
-        counts.add(case.split, of.subject, labels)
-    (folder / FOLDER).mkdir()
-    for table, rows in tables.items():
-        (folder / FOLDER / table).write_text("\n".join((*rows, "")), encoding="utf-8")
+
+def write(films: Iterable[Film], dataset: Dataset, folder: Path) -> Counts:
+    """Write the films below `folder`; what reading them must count: what reports say."""
+    counts, release = Counts(), Release(folder)
+    for film in films:
+        hidden = UNSEEN if film.split is Split.TRAIN else ()
+        labels: dict[str, Code] = {
+            one: None if one in hidden else 1 if one in film.said else 0 for one in dataset.classes(Task.CLASSIFICATION)
+        }
+        counts.add(film.split, release.add(film), labels)
+    release.write()
     return counts
 
 
-def _texts(codes: dict[str, Code], classes: Sequence[str]) -> list[str]:
-    return [str(codes[one]) for one in classes]
+def named(film: Film) -> Ids:
+    """The release's names of a film, those of its patient and study being the same for all their films."""
+    return Ids(ids(film.number).image, ids(film.patient).subject, ids(film.study).study)
 
 
-def _about(of: Ids, number: int) -> tuple[str, ...]:
-    stated = view(number)
-    return of.image, of.subject, f"s{of.study}", stated, NAMES[stated], name(*of)
+class Release:
+    """The tables of the release, filled film by film: what reports say, and of each test study's first film what it shows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tables = {table: [",".join((*ABOUT, *classes))] for table, classes in COLUMNS.items()}
+        self.tables[ALL][0] += ",split"
+
+    def add(self, film: Film) -> str:
+        """Write a film's picture and its rows; its patient."""
+        of = named(film)
+        picture(film, of, self.folder)
+        about = (of.image, of.subject, f"s{of.study}", film.view, NAMES[film.view], name(*of))
+        self._row(ALL, about, film.said, SPLITS[film.split])
+        self._row(PARTS[film.split], about, film.said)
+        if film.split is Split.TEST and film.index == 0:
+            self._row(cxr_lt_2024_gold.TABLE, about, film.shown)
+        return of.subject
+
+    def _row(self, table: str, about: Sequence[str], there: Collection[str], *rest: str) -> None:
+        labels = ("1" if one in there else "0" for one in COLUMNS[table])
+        self.tables[table].append(",".join((*about, *labels, *rest)))
+
+    def write(self) -> None:
+        """Write all tables."""
+        (self.folder / FOLDER).mkdir()
+        for table, rows in self.tables.items():
+            (self.folder / FOLDER / table).write_text("\n".join((*rows, "")), encoding="utf-8")

@@ -51,7 +51,7 @@ def picture(case: Case, of: Ids, folder: Path) -> tuple[int, int]:
     """Write a case's picture where the release has it; its rows and columns."""
     shown = framed(case.pixels, left=4, bottom=20)
     path = folder / name(*of)
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(shown).save(path, quality=95)
     high, wide = shown.shape
     return high, wide

@@ -115,6 +115,13 @@ def test_views(tmp_path, stated, expected):
     assert one.view == expected
 
 
+def test_a_study_is_a_folder_of_its_patient(tmp_path):
+    second = {"PngPath": "images/id_1/Study_1/Series_2/image-7.png", "DicomPath": "Anonymized_DICOMs/i.dcm"}
+    third = {"PngPath": "images/flat.png"}  # of a copy without the release's folders
+    found = records("brax", known("brax"), _release(tmp_path, _row(), _row(**second), _row(**third), _row(2)))
+    assert [one.study for one in found] == ["id_1/Study_1", "id_1/Study_1", None, "id_2/Study_2"]
+
+
 def test_the_first_release_has_another_name_and_dicoms_without_extension(tmp_path):
     row = _row(DicomPath="Anonymized_DICOMs/id_1/Study_1/Series_1/image-1")
     folder = _release(tmp_path, row, name="master_spreadsheet.csv")

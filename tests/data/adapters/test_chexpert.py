@@ -86,6 +86,13 @@ def test_the_test_set_has_no_columns_before_the_labels(tmp_path):
     assert (test.image, test.view) == (path, None)
 
 
+def test_studies_are_numbered_within_a_patient(tmp_path):
+    paths = [ONE, ONE.replace("view1_frontal", "view2_lateral"), ONE.replace("study1", "study2")]
+    folder = _release(tmp_path, *map(_row, paths), _row(ONE.replace("90001", "90002")))
+    studies = [one.study for one in records("chexpert", known("chexpert"), folder)]
+    assert studies == [*["patient90001/study1"] * 2, "patient90001/study2", "patient90002/study1"]
+
+
 def test_a_copy_without_the_test_set_is_read(tmp_path):
     folder = _release(tmp_path, _row(ONE), valid=[_row("valid/patient94541/study1/view1_frontal.jpg")])
     assert [one.split for one in records("chexpert", known("chexpert"), folder)] == [Split.TRAIN, Split.VAL]
@@ -197,6 +204,7 @@ def test_every_real_row_is_read(tmp_path):
     found = records("chexpert", known("chexpert"), tmp_path)
     assert (len(found), len({one.patient for one in found})) == (223_414, 64_540)
     assert sum(1 for _ in rows(table, ("Path",), Problems())) == 223_414
+    assert len({one.study for one in found}) == 187_641
     uncertain = Counter(name for one in found for name, code in one.labels.items() if code == -1)
     assert uncertain["Atelectasis"] == 33_739
     assert uncertain["Consolidation"] == 27_742

@@ -1,5 +1,7 @@
 """CXR-LT 2024: phantoms in its format come back, its traps, and one line for each mistake."""
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,14 @@ from fxcore.data.adapters import cxr_lt_2024, mimic_cxr
 from fxcore.data.native import Native, Problems
 from fxcore.errors import InputError
 from fxcore.passes import Split
-from fxcore.phantom.native.mimic_cxr import ids
+from fxcore.phantom.native.cxr_lt_2024 import named
+from fxcore.slices.data import StoreSlice
+from tests.conftest import make_store
 from tests.data.adapters.trip import counted, known, records, trip
 
 KEY = "cxr_lt_2024"
+VIEWS = [1, 2, 1, 2, 2, 1, 3, 1]
+"""Images of the first studies."""
 EVERYTHING = sorted((*cxr_lt_2024.FINDINGS, *cxr_lt_2024.UNSEEN))
 
 
@@ -31,12 +37,14 @@ def test_what_is_read_counts_what_was_written(made):
 def test_pixels_come_back(made):
     read = {record.image: record for record in made.records()}
     for case in made.cases:
-        record = read[ids(case.number).image]
+        of = named(case)
+        record = read[of.image]
         picture = record.read(record.file, record.where)
         assert np.abs(picture.astype(int) - np.pad(case.pixels, ((0, 20), (4, 0)))).mean() < 2  # JPEG
-        assert record.group == f"mimic:{record.patient}" == f"mimic:{ids(case.number).subject}"
-        assert record.split is case.split
-        assert record.labels["Round(ed) Atelectasis"] == int(case.has("Round(ed) Atelectasis"))
+        assert record.group == f"mimic:{record.patient}" == f"mimic:{of.subject}"
+        assert (record.split, record.study) == (case.split, of.study)
+        assert {name for name, code in record.labels.items() if code} == case.said
+    assert [len(list(group)) for _, group in groupby(made.records(), key=lambda one: one.study)][:8] == VIEWS
 
 
 def test_the_tables_of_the_task_say_the_same_where_that_of_all_labels_is_missing(tmp_path):
@@ -44,7 +52,7 @@ def test_the_tables_of_the_task_say_the_same_where_that_of_all_labels_is_missing
     whole = {one.image: one.labels for one in made.records()}
     (tmp_path / "cxr-lt-2024" / "labels.csv").unlink()
     assert counted(made.records()) == made.expected.facts()
-    assert {one.image: one.labels for one in made.records()} == whole  # and not task 2's, which says the contrary
+    assert {one.image: one.labels for one in made.records()} == whole  # and not task 2's, which differ
     assert [path.name for path in made.files()] == list(cxr_lt_2024.PARTS.values())
 
 
@@ -96,6 +104,54 @@ def test_study_ids_have_a_prefix_here_and_pictures_are_mimics(release):
     assert [name for name, code in first.labels.items() if code] == ["Mass"]
 
 
+def test_images_of_a_study_have_its_labels_and_name(release):
+    release.rows.append(release.row(3, "train", "LL", Mass="1"))
+    release.rows[-1][1:3] = release.rows[0][1:3]
+    front, _, side = release.read()
+    assert (front.study, side.study) == ("59999901", "59999901")
+    assert (front.patient, front.labels, front.view, side.view) == (side.patient, side.labels, "AP", "LAT")
+
+
+def test_labels_that_differ_within_a_study_are_named_with_both_places(release):
+    release.rows.append(release.row(3, "train", Mass="1", Nodule="1"))
+    release.rows[-1][1:3] = release.rows[0][1:3]
+    table = release.folder / "labels/cxr-lt-2024/labels.csv"
+    with pytest.raises(InputError) as caught:
+        release.read()
+    assert str(caught.value) == (
+        f"{table}, row 4: Nodule of study 59999901 is 1 here and 0 at {table}, row 2; correct one of them"
+    )
+    problems = Problems(keep_going=True)
+    assert len(release.read(problems)) == 2
+    assert len(problems.found) == 1
+    # Of classes that nobody asks for, nothing is said.
+    assert len(release.read(classification={"classes": ["Mass"]})) == 3
+
+
+def test_a_picture_that_no_table_lists_is_not_in_the_dataset(release):
+    listed = [one.image for one in release.read()]
+    stray = release.folder / "mimic-cxr-jpg/2.1.0" / mimic_cxr.name("f" * 8, "10999901", "59999901")
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"")
+    assert [one.image for one in release.read()] == listed
+
+
+def test_a_study_of_two_patients_leaves_no_store(tmp_path):
+    made = trip(KEY, tmp_path / "native", {"train": 6, "val": 2, "test": 2})
+    table = tmp_path / "native/cxr-lt-2024/labels.csv"
+    rows = table.read_text().splitlines()
+    cells = rows[3].split(",")  # the second image of the second study
+    assert cells[2] == rows[2].split(",")[2]
+    cells[1] = "19999999"
+    rows[3] = ",".join(cells)
+    table.write_text("\n".join((*rows, "")))
+    slice_ = StoreSlice(key=KEY, store_size=32, dataset=made.dataset)
+    with pytest.raises(
+        InputError, match=r"labels\.csv, row 4: study 59\d{6} is of patient 19999999 here and of 1\d{7} at"
+    ):
+        make_store(slice_, tmp_path / "native", tmp_path / "store")
+
+
 @pytest.mark.parametrize(("word", "split"), [("development", "val"), ("validate", "val"), ("Test", "test")])
 def test_words_for_splits(release, word, split):
     release.rows[1][-1] = word
@@ -108,6 +164,17 @@ def test_columns_are_read_by_name_in_whatever_order(release):
     release.rows[0][at["Normal"]] = "1"
     assert release.read()[0].labels["Nodule"] == 1
     assert release.read()[0].labels["Normal"] == 0
+
+
+def test_the_table_of_task_2_is_not_taken_for_another(tmp_path):
+    trip(KEY, tmp_path, {"train": 3, "val": 2, "test": 3})
+    folder = tmp_path / "cxr-lt-2024"
+    (folder / "labels.csv").unlink()
+    (folder / "test_labeled_task2.csv").rename(folder / "test_labeled_task1.csv")
+    # Also where only classes that it has are asked for.
+    dataset = known(KEY, classification={"classes": ["Mass", "Nodule"]})
+    with pytest.raises(InputError, match=r"test_labeled_task1\.csv: no column 'Adenopathy'; it has dicom_id, "):
+        records(KEY, dataset, tmp_path)
 
 
 def test_the_folder_may_be_the_inner_one(release):

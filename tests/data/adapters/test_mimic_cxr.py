@@ -105,6 +105,7 @@ def test_both_views_of_a_study_have_its_labels(release):
     front, side = release.records()
     assert (front.view, side.view) == ("PA", "LAT")
     assert front.labels == side.labels
+    assert front.study == side.study == "59999901"
     known_codes = {name: code for name, code in front.labels.items() if code is not None}
     assert known_codes == {"Cardiomegaly": 1, "Edema": -1, "Pneumothorax": 0}
     assert front.file == release.folder / f"files/p10/p10999901/s59999901/{FIRST}.jpg"

@@ -92,6 +92,13 @@ def _read(folder, *found, problems=None, **release):
     return records("padchest", known("padchest", **CLASSES), _release(folder, *found, **release), problems)
 
 
+def test_a_study_is_named_or_unknown(tmp_path):
+    study = "20536686640136348236148679891455886468"
+    found = _read(tmp_path, _row(StudyID=study), _row(number=2), _row(number=3, StudyID=study))
+    # One name of the release is of two patients' pictures: two studies.
+    assert [one.study for one in found] == [f"9990001/{study}", None, f"9990003/{study}"]
+
+
 def test_labels_are_a_list_with_stray_blanks_capitals_and_empty_ones(tmp_path):
     (one,) = _read(tmp_path, _row("['Cardiomegaly', ' pleural effusion', '', 'COPD signs']"))
     assert one.labels == {"normal": 0, "cardiomegaly": 1, "pleural effusion": 1}
@@ -177,7 +184,7 @@ def test_what_is_missing_and_what_the_release_does_not_say(tmp_path):
     with pytest.raises(InputError, match=r"localization\.classes: nodule is no class of this release"):
         records("padchest", known("padchest", **CLASSES, localization={"classes": ["nodule"]}), tmp_path)
     (tmp_path / padchest.TABLE).write_text("ImageID,ImageDir\n")
-    with pytest.raises(InputError, match="no column 'PatientID'"):
+    with pytest.raises(InputError, match="no column 'StudyID'"):
         records("padchest", known("padchest"), tmp_path)
 
 
@@ -194,3 +201,5 @@ def test_every_real_row_is_read(tmp_path):
     views = Counter(one.view for one in found)
     assert set(views) == {"PA", "AP", "LAT", "OTHER", None}
     assert all(one.patient for one in found)
+    # Of 109,932 pairs of a patient and a study, these have an image that says something.
+    assert len({one.study for one in found}) == 105_480

@@ -15,7 +15,8 @@ from fxcore.data.native import Native, Problems
 from fxcore.data.records import Record
 from fxcore.params.datasets import Dataset
 from fxcore.params.registry import completed
-from fxcore.phantom.case import Case, cases
+from fxcore.phantom.case import Case
+from fxcore.phantom.phantom import drawn
 from fxcore.slices.data import PhantomSlice
 
 SPLITS = {"train": 5, "val": 2, "test": 3}
@@ -70,14 +71,14 @@ class Trip:
 def trip(key: str, folder: Path, splits: dict[str, int] | None = None, **changes: Any) -> Trip:
     """Write phantoms of a dataset of the registry into a folder, which is made."""
     dataset = known(key, source="phantom", phantom=splits or SPLITS, **changes)
-    drawn = list(cases(PhantomSlice(key=key, dataset=dataset)))
+    cases = list(drawn(PhantomSlice(key=key, dataset=dataset)))
     folder.mkdir(parents=True, exist_ok=True)
     return Trip(
         key,
         dataset,
         folder,
-        drawn,
-        importlib.import_module(f"fxcore.phantom.native.{dataset.adapter}").write(drawn, dataset, folder),
+        cases,
+        part("phantom.native", dataset).write(cases, dataset, folder),
     )
 
 
