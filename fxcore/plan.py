@@ -40,8 +40,8 @@ from fxcore.work import Sizes
 
 PHASES = ("data", "visits", "train", "score", "release", "few_shot", "corpus", "ssl", "head", "evaluate", "report")
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
-SETTINGS = ("params", "phase", "strict")
-"""What Snakemake's `--config` takes."""
+SETTINGS = ("params", "phase", "strict", "backbone")
+"""What Snakemake's `--config` takes; `backbone` asks for all stages of one."""
 Wildcards = Any
 
 
@@ -56,7 +56,7 @@ class Plan:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> tuple[Plan, list[str]]:
-        """The plan and the targets that Snakemake's `--config params=FILE phase=PHASE strict=true` asks for.
+        """The plan and the targets that Snakemake's `--config params=FILE phase=PHASE strict=true backbone=NAME` asks for.
 
         Raises:
             InputError: one line naming what is wrong and what to do.
@@ -67,6 +67,8 @@ class Plan:
         if (strict := str(config.get("strict", False)).lower()) not in ("true", "false"):
             raise InputError(f"--config strict={strict}: give true or false")
         plan = replace(cls.load(config.get("params", "params.yaml")), strict="--strict" if strict == "true" else "")
+        if backbone := config.get("backbone"):
+            return plan, plan.study.stages_of(backbone)
         return plan, plan.targets(config.get("phase"))
 
     @classmethod
@@ -274,6 +276,17 @@ class Plan:
     def figure_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a figure is made from."""
         return [*self._manifests(), *map(str, contents.figure_reads(self.params, wildcards.figure))]
+
+    def table_sources(self, wildcards: Wildcards) -> tuple[str, ...]:
+        """For `table`: our source files."""
+        return sources.closure(
+            "fxcore.report.cxrlt" if wildcards.table in contents.CXRLT_TABLES else "fxcore.report.table"
+        )
+
+    def figure_sources(self, wildcards: Wildcards) -> tuple[str, ...]:
+        """For `figure`: our source files."""
+        of = wildcards.figure in contents.CXRLT_FIGURES
+        return sources.closure("fxcore.report.cxrlt" if of else "fxcore.report.figure")
 
     def index_inputs(self, _: Wildcards) -> list[str]:
         """For `index`: the tables and figures it shows."""

@@ -75,6 +75,19 @@ class Study:
         """What is kept of every stage."""
         return [paths.backbone(self.results, *stage) for stage in self.stages]
 
+    def stages_of(self, backbone: str) -> list[str]:
+        """What is kept of the stages of one.
+
+        Raises:
+            InputError: there is no such backbone.
+        """
+        names = [name for name, _ in self.stages]
+        if backbone not in names:
+            raise InputError(
+                f"--config backbone={backbone}: no such backbone; known: {', '.join(dict.fromkeys(names))}"
+            )
+        return [str(paths.backbone(self.results, *one)) for one in self.stages if one[0] == backbone]
+
     @property
     def heads(self) -> list[Path]:
         """Predictions of every head."""

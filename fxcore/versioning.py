@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fxcore import paths
+from fxcore.cxrlt.keep_backbone import keep_backbone
 from fxcore.errors import InputError
 from fxcore.plan import Plan
 from fxcore.training.keep import bring_back
@@ -28,7 +29,7 @@ ROOT = "results"
 def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
     """Tell Snakemake that what lies on disk is up to date; call only for what DVC has verified or restored.
 
-    What is kept of a run goes back to its checkpoints first, where `targets` name it or are everything.
+    What is kept of a run or a backbone goes back to its checkpoints first, where `targets` name it or are everything.
 
     Raises:
         InputError: Snakemake refuses, or what is kept is not readable.
@@ -39,6 +40,10 @@ def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
         whole = phase is None or str(kept / paths.MANIFEST) in targets
         if whole and (kept / paths.MANIFEST).exists():
             bring_back(kept, paths.checkpoints(plan.results, run))
+    for backbone, resolution in plan.study.stages:
+        kept = paths.backbone(plan.results, backbone, resolution)
+        if kept.exists() and (phase is None or str(kept) in targets):
+            keep_backbone(kept, paths.ssl(plan.results, backbone, resolution))
     config = ["--config", f"phase={phase}"] if phase else []
     _run("snakemake", "--cores", "all", "--touch", "--quiet", "all", *config, "--", *targets)
 

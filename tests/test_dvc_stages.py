@@ -112,6 +112,8 @@ def _resolved(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
             names = {"key": key, "item": key, "store_size": str(content["store_size"])}
             if name == "finetune":
                 names["item.train.start.run"] = items[key]["train"]["start"]["run"]
+            if name == "head":
+                names |= {f"item.{field}": str(items[key][field]) for field in ("backbone", "resolution")}
             found[f"{name}@{key}"] = fill(stage["do"], names)
     return found
 
@@ -158,10 +160,26 @@ def _jobs(content: dict[str, Any]) -> dict[str, Any]:
             slice_.model_dump(exclude={"train", "cycles"}),
             slice_.train.model_dump(include=own),
         )
+    found |= _study(params, plan)
     metrics = [make.evaluate_slice(params, run) for run in params.trained]
     few_shot = make.few_shot_metrics_slice(params)
-    found["evaluate"] = (metrics, few_shot, plan.targets("evaluate"), plan.choices_of_runs(None))
-    found["report"] = (make.table_slice(params), make.figure_slice(params), plan.targets("report"))
+    heads = [make.evaluate_head_slice(params, name) for name in params.cxrlt.measured]
+    found["evaluate"] = (metrics, few_shot, heads, plan.targets("evaluate"), plan.choices_of_runs(None))
+    shown = (make.table_slice(params), make.figure_slice(params), make.report_slice(params))
+    found["report"] = (*shown, plan.targets("report"))
+    return found
+
+
+def _study(params: Params, plan: Plan) -> dict[str, Any]:
+    """The stages of the CXR-LT study."""
+    study, jobs = params.cxrlt, plan.study
+    found: dict[str, Any] = {"corpus": (make.corpus_slice(params), jobs.stores_of_corpus(None))}
+    for name, backbone in study.backbones.items():
+        slices = [make.ssl_slice(params, name, stage.resolution) for stage in backbone.stages]
+        found[f"ssl@{name}"] = (slices, jobs.stages_of(name))
+    for name in study.heads:
+        wildcards = type("Wildcards", (), {"head": name})()
+        found[f"head@{name}"] = (make.head_slice(params, name), jobs.backbone_of_head(wildcards))
     return found
 
 
@@ -186,6 +204,10 @@ DVC_ONLY = {
         for leaf in CASES
         if leaf[0] in ("runs", "finetune") and leaf[2] not in ("role", "of", "shown_in")
     },
+    # Metrics know heads and ensembles by name, and dvc.yaml cannot name all names without what is below them.
+    **{leaf: {"evaluate"} for leaf in CASES if leaf[:2] == ("cxrlt", "heads")},
+    ("cxrlt", "ensembles", "both", "title"): {"evaluate"},
+    **{leaf: {"report"} for leaf in CASES if leaf[:2] == ("cxrlt", "backbones") and leaf[-1] == "gpus"},
 }
 """Stages that DVC starts in vain: Snakemake has nothing to do in them."""
 
@@ -217,9 +239,9 @@ def test_every_value_concerns_a_stage():
     "content", [CONTENT, yaml.safe_load((PROJECT / "params.yaml").read_text())], ids=["tiny", "ours"]
 )
 def test_every_stage_asks_for_values_that_the_parameter_file_spells_out(content):
-    for name, stage in _resolved(content).items():
+    for stage in _resolved(content).values():
         for key in stage["params"]:
-            assert _at(content, key.split(".")) is not None, f"{name}: {key}"
+            _at(content, key.split("."))  # what has no value must say so
 
 
 RULES = {
@@ -231,8 +253,13 @@ RULES = {
     "finetune_visits": ("data.visits",),
     "finetune": ("training.pretrain", "training.keep", "evaluation.score"),
     "few_shot": ("evaluation.few_shot",),
-    "evaluate": ("evaluation.evaluate", "evaluation.evaluate_few_shot", "evaluation.summary"),
-    "report": ("report.table", "report.figure", "report.index"),
+    "corpus": ("cxrlt.corpus",),
+    "ssl": ("cxrlt.ssl", "cxrlt.keep_backbone"),
+    "head": ("cxrlt.head",),
+    "evaluate": (
+        *("evaluation.evaluate", "evaluation.evaluate_few_shot", "cxrlt.evaluate_head", "evaluation.summary"),
+    ),
+    "report": ("report.table", "report.figure", "report.cxrlt", "report.index"),
 }
 """Modules of the rules that a stage runs."""
 
