@@ -387,11 +387,13 @@ def explain(arguments: Arguments) -> None:
 
 def import_weights(arguments: Arguments) -> None:
     """Turn released weights of others into a weights file of ours, and report every tensor."""
+    from fxcore.cxrlt import chexfound
     from fxcore.models.weights import importing
 
-    options = {name: getattr(arguments, name) for name in importing.DEFAULTS if getattr(arguments, name) is not None}
-    source, output = arguments.source, arguments.output
-    sys.stdout.write(importing.import_weights(arguments.kind, source, output, arguments.branch, options))
+    names, source, output = ("rate", *importing.DEFAULTS), arguments.source, arguments.output
+    options = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    made = chexfound.import_weights if arguments.kind in chexfound.KINDS else importing.import_weights
+    sys.stdout.write(made(arguments.kind, source, output, arguments.branch, options))
 
 
 def predict(arguments: Arguments) -> None:
