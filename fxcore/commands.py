@@ -238,10 +238,9 @@ def ssl(arguments: Arguments) -> None:
         return
     rows = pd.read_parquet(paths.corpus(results, "parquet"))
     stores = open_stores(results, rows["source"].unique(), slice_.store_size)
-    start = None if slice_.stage.start is None else paths.ssl(results, backbone, slice_.stage.start)
     output = paths.ssl(results, backbone, arguments.resolution)
     work = paths.cxrlt_work(results, backbone, f"{arguments.resolution}.safetensors")
-    run(slice_, rows, stores, here, arguments.gpus, start, output, work)
+    run(slice_, rows, stores, here, arguments.gpus, slice_.origin(results), output, work)
 
 
 def keep_backbone(arguments: Arguments) -> None:
