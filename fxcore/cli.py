@@ -79,7 +79,7 @@ class _Commands:
         return made
 
 
-KINDS = ("foundation-x", "ark", "swin", "dino")
+KINDS = ("foundation-x", "ark", "swin", "dino", "chexfound", "chexfound-head")
 PARAMS = "params.yaml"
 _PARAMS_HELP = "parameter file (default: %(default)s)"
 _PATIENCE = 5.0
@@ -207,6 +207,9 @@ def _add_weights(commands: _Commands) -> None:
     )
     for name, what in (("heads", "attention heads"), ("points", "sampling points a head and level")):
         imported.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} (default: as published)")
+    imported.add_argument(
+        "--rate", metavar="RATE", help="learning rate of the head to take, or its name, where a file has several"
+    )
     imported.add_argument(
         "--image-size", type=int, metavar="N", help="side of the images (default: as the tensors tell, else 224)"
     )

@@ -238,10 +238,9 @@ def ssl(arguments: Arguments) -> None:
         return
     rows = pd.read_parquet(paths.corpus(results, "parquet"))
     stores = open_stores(results, rows["source"].unique(), slice_.store_size)
-    start = None if slice_.stage.start is None else paths.ssl(results, backbone, slice_.stage.start)
     output = paths.ssl(results, backbone, arguments.resolution)
     work = paths.cxrlt_work(results, backbone, f"{arguments.resolution}.safetensors")
-    run(slice_, rows, stores, here, arguments.gpus, start, output, work)
+    run(slice_, rows, stores, here, arguments.gpus, slice_.origin(results), output, work)
 
 
 def keep_backbone(arguments: Arguments) -> None:
@@ -387,11 +386,13 @@ def explain(arguments: Arguments) -> None:
 
 def import_weights(arguments: Arguments) -> None:
     """Turn released weights of others into a weights file of ours, and report every tensor."""
+    from fxcore.cxrlt import chexfound
     from fxcore.models.weights import importing
 
-    options = {name: getattr(arguments, name) for name in importing.DEFAULTS if getattr(arguments, name) is not None}
-    source, output = arguments.source, arguments.output
-    sys.stdout.write(importing.import_weights(arguments.kind, source, output, arguments.branch, options))
+    names, source, output = ("rate", *importing.DEFAULTS), arguments.source, arguments.output
+    options = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    made = chexfound.import_weights if arguments.kind in chexfound.KINDS else importing.import_weights
+    sys.stdout.write(made(arguments.kind, source, output, arguments.branch, options))
 
 
 def predict(arguments: Arguments) -> None:

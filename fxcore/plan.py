@@ -80,6 +80,7 @@ class Plan:
         """
         plan = cls(load(Path(file)), machine.load())
         _ = plan._native_files
+        plan.study.check()
         for run, one in plan.params.runs.items():
             start = one.train.start
             if not isinstance(start, Start) or (paths.kept(plan.results, run) / paths.MANIFEST).exists():

@@ -63,6 +63,21 @@ class Study:
             "measured": one_of(of.measured if of else ()),
         }
 
+    def check(self) -> None:
+        """See that released weights are there where a stage still needs them.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        for name, side in self.stages:
+            weights = self._of.backbones[name].weights
+            if weights is None or self._of.backbones[name].stage(side).start is not None:
+                continue
+            if not Path(weights.file).is_file() and not paths.backbone(self.results, name, side).exists():
+                raise InputError(
+                    f"cxrlt.backbones.{name}.weights: no file {weights.file}; make it with fxcore import-weights chexfound"
+                )
+
     # Targets
 
     @property
@@ -126,9 +141,10 @@ class Study:
         return self._of.backbones[name].stage(side)
 
     def start_of_stage(self, wildcards: Wildcards) -> list[str]:
-        """For `ssl`: the stage that it goes on from, if it does."""
-        start = self.stage(wildcards).start
-        return [] if start is None else [str(paths.ssl(self.results, wildcards.backbone, start))]
+        """For `ssl`: the stage that it goes on from, or the released weights that it starts from, if it does."""
+        self.stage(wildcards)
+        origin = ssl_slice(self.params, wildcards.backbone, int(wildcards.resolution)).origin(self.results)
+        return [] if origin is None else [str(origin)]
 
     def backbone_of_head(self, wildcards: Wildcards) -> str:
         """For `head`."""

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fxcore import provenance
+from fxcore.cxrlt import starting
 from fxcore.cxrlt.masking import masks
 from fxcore.cxrlt.objective import GLOBALS, Learner, Seen, losses
+from fxcore.cxrlt.starting import POSITIONS
 from fxcore.cxrlt.views import Batches, CropSamples, Views, collate
 from fxcore.cxrlt.vit import parameters_apart, resampled
 from fxcore.data.loaders import one_thread, watched
@@ -50,7 +52,6 @@ COLUMNS = (
     *("gradient_norm", "images_per_second", "memory"),
 )
 """Of the history CSV."""
-_POSITIONS = "backbone.net.pos_embed"
 
 
 def cosine(curve: Curve, done: float) -> float:
@@ -139,9 +140,9 @@ class Pretrainer:
             source = name if self.how.carry else "student"
             found = {key.removeprefix(f"{source}."): of for key, of in tensors.items() if key.startswith(f"{source}.")}
             if self.how.carry:
-                found[_POSITIONS] = resampled(found[_POSITIONS], side)
+                found[POSITIONS] = resampled(found[POSITIONS], side)
             else:
-                found[_POSITIONS] = self.student.state_dict()[_POSITIONS]
+                found[POSITIONS] = self.student.state_dict()[POSITIONS]
             network.load_state_dict(found)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -260,12 +261,14 @@ def ssl(
     output: Path,
     work: Path,
 ) -> None:
-    """Train a stage that goes on from `start`, if it does, and write student and teacher to `output`, their history beside it.
+    """Train a stage and write student and teacher to `output`, their history beside it.
+
+    It begins with `start`, another stage or released weights, or is drawn where that is None.
 
     Where a launcher started several processes, each calls this, and the first writes all files.
 
     Raises:
-        InputError: what it starts from is of other sizes, or images cannot be shared equally.
+        InputError: what it starts from is of other sizes or another file than the parameters say, or images cannot be shared equally.
     """
     _, processes = place()
     machine = machine.among(processes)
@@ -278,11 +281,7 @@ def ssl(
         device = runtime.device(machine, gpus)
         group = held.enter_context(parallel.together(device))
         trainer = Pretrainer(slice_, corpus, stores, device, machine.workers, group)
-        began = None
-        if start is not None:
-            tensors, facts = read(start)
-            began = facts["sha256"]
-            _begin(trainer, tensors, start)
+        began = None if start is None else _begin(trainer, start)
         told = {"slice": slice_.model_dump(mode="json"), "began": began}
         rows = _train(trainer, Save(work, machine.autosave, told))
         if not group.first:
@@ -293,7 +292,11 @@ def ssl(
     work.unlink(missing_ok=True)
 
 
-def _begin(trainer: Pretrainer, tensors: Mapping[str, Tensor], start: Path) -> None:
+def _begin(trainer: Pretrainer, start: Path) -> str:
+    """Go on from a stage, or start from released weights; the checksum of these."""
+    if trainer.stage.start is None:
+        return starting.start((trainer.student, trainer.teacher.model), trainer.slice, start)
+    tensors, facts = read(start)
     try:
         trainer.begin(tensors)
     except (RuntimeError, KeyError) as error:
@@ -301,6 +304,7 @@ def _begin(trainer: Pretrainer, tensors: Mapping[str, Tensor], start: Path) -> N
         raise InputError(
             f"{start}: is no backbone of these sizes ({words[:200]}); delete it and train it again"
         ) from error
+    return str(facts["sha256"])
 
 
 def _train(trainer: Pretrainer, save: Save) -> list[Row]:

@@ -53,8 +53,8 @@ class VisionNetwork(nn.Module):
         """Draw a network whose position embeddings are of `resolution` pixels."""
         super().__init__()
         self.sizes, self.checkpointing = sizes, checkpointing
-        # timm's packed SwiGLU; its annotations want a class where a partial one serves
-        gated: Any = partial(GluMlp, act_layer=nn.SiLU, gate_last=False)
+        # timm's packed SwiGLU, whose activation a block sets; its annotations want a class where a partial one serves
+        gated: Any = partial(GluMlp, gate_last=False)
         self.net: Any = VisionTransformer(
             img_size=resolution,
             patch_size=sizes.patch,
@@ -69,6 +69,7 @@ class VisionNetwork(nn.Module):
             reg_tokens=sizes.registers,
             dynamic_img_size=True,
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            act_layer=nn.SiLU,
             mlp_layer=gated,
         )
         self.mask_token = nn.Parameter(torch.zeros(sizes.width))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fxcore.params.blocks import Block, Count, Name, NonNegative, Positive, Probability
+from fxcore.params.training import Start
 from fxcore.passes import Split
 
 Part = Annotated[float, Field(gt=0, lt=1)]
@@ -61,9 +62,9 @@ class BackboneStage(Block):
     batch_size: Count
     """Images an update, over all GPUs together."""
     updates: Annotated[int, Field(ge=0)]
-    """Of this stage, over which all its schedules run; 0 leaves the network as it is drawn."""
+    """Of this stage, over which all its schedules run; 0 leaves the network as it begins."""
     start: Count | None = None
-    """Resolution of an earlier stage to go on from; null draws the network."""
+    """Resolution of an earlier stage to go on from; null begins with the backbone's `weights`, or draws the network."""
 
 
 class Backbone(Block):
@@ -75,6 +76,9 @@ class Backbone(Block):
     """GPUs that a stage asks for, which share each batch."""
     vit: Vit = Vit()
     """Sizes."""
+    weights: Start | None = None
+    """Released weights, made by `fxcore import-weights chexfound`, that stages without a `start` begin with, student and teacher
+    alike; null draws the network. A stage of theirs with `updates: 0` is the released network as it is."""
     stages: Annotated[tuple[BackboneStage, ...], Field(min_length=1)]
     """Resolutions, each once."""
 

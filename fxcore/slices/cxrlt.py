@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from fxcore import paths
 from fxcore.params.blocks import Block
 from fxcore.params.cxrlt import BackboneStage, Fit, Frequency, Head, Held, SelfSupervision, Vit
+from fxcore.params.training import Start
 from fxcore.passes import Split
 
 
@@ -18,14 +22,22 @@ class CorpusSlice(Block):
 
 
 class SslSlice(Block):
-    """For `ssl`: one stage of one backbone; what it starts from and its images come as files."""
+    """For `ssl`: one stage of one backbone; the stage that it goes on from and its images come as files."""
 
     backbone: str
     store_size: int
     seed: int
     vit: Vit
+    weights: Start | None
+    """What it starts from; None of a stage that goes on from another."""
     stage: BackboneStage
     pretrain: SelfSupervision
+
+    def origin(self, results: Path) -> Path | None:
+        """Where the weights lie that it begins with, if they are not drawn: another stage's, or released ones."""
+        if self.stage.start is not None:
+            return paths.ssl(results, self.backbone, self.stage.start)
+        return None if self.weights is None else Path(self.weights.file)
 
 
 class HeadSlice(Block):

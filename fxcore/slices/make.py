@@ -166,12 +166,14 @@ def ssl_slice(params: Params, backbone: str, resolution: int) -> SslSlice:
     """The slice of one stage of a backbone."""
     study = _study(params)
     of = study.backbones[backbone]
+    stage = of.stage(resolution)
     return SslSlice(
         backbone=backbone,
         store_size=params.store_size,
         seed=params.seed,
         vit=of.vit,
-        stage=of.stage(resolution),
+        weights=of.weights if stage.start is None else None,
+        stage=stage,
         pretrain=study.pretrain,
     )
 

@@ -35,6 +35,14 @@ def test_the_published_network_has_303_8_million_parameters():
     assert sum(one.numel() for one in large.parameters()) / 1e6 == pytest.approx(303.8, abs=0.1)
 
 
+def test_feed_forward_nets_are_gated_by_a_swish_of_the_first_half(network):
+    tokens = torch.randn(3, 32, generator=torch.Generator().manual_seed(5))
+    net = network.net.blocks[1].mlp
+    with torch.no_grad():
+        gate, gated = net.fc1(tokens).chunk(2, dim=-1)
+        torch.testing.assert_close(net(tokens), net.fc2(gate * gate.sigmoid() * gated))
+
+
 def test_crops_packed_are_crops_one_by_one(network):
     large, small = _images(3, 48), _images(5, 24, seed=2)
     masked = torch.rand(3, 36, generator=torch.Generator().manual_seed(3)) < 0.4

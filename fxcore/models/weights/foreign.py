@@ -108,6 +108,59 @@ def rename(names: Iterable[str], layout: Layout, path: Path) -> tuple[dict[str, 
     return ours, skipped
 
 
+def named(names: Mapping[str, str], path: Path) -> dict[str, str]:
+    """The foreign name of each of ours, of what `rename` found.
+
+    Raises:
+        InputError: two foreign tensors are the same one of ours.
+    """
+    found: dict[str, str] = {}
+    for theirs, ours in names.items():
+        if found.setdefault(ours, theirs) != theirs:
+            raise InputError(f"{path}: {found[ours]} and {theirs} are both {ours}; expected one of them")
+    return found
+
+
+def fits(tensors: Tensors, expected: Mapping[str, torch.Size], path: Path) -> None:
+    """Refuse tensors, under our names, that are not those of a network.
+
+    Raises:
+        InputError: one is missing, is of another shape, or is one too many.
+    """
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise InputError(f"{path}: has no tensor for {name}; is it cut down, or of another network?")
+        if tensors[name].shape != shape:
+            raise InputError(
+                f"{path}: {name} has shape {tuple(tensors[name].shape)}; expected {tuple(shape)} in such a network"
+            )
+    if surplus := next((name for name in tensors if name not in expected), None):
+        raise InputError(f"{path}: has a tensor for {surplus}, which such a network does not have")
+
+
+def report(
+    loaded: Mapping[str, str], skipped: Mapping[str, str], drawn: Mapping[str, str], shapes: Mapping[str, torch.Size]
+) -> str:
+    """What became of every tensor: a line each, and a last line that counts them.
+
+    Args:
+        loaded: our name → theirs.
+        skipped: their name → why.
+        drawn: our name, or what ours have in common → how.
+        shapes: of ours.
+    """
+
+    def shape(name: str) -> str:
+        """With a space before it."""
+        return f" {tuple(shapes[name])}" if name in shapes else ""
+
+    lines = [f"loaded   {theirs} → {ours}{shape(ours)}" for ours, theirs in loaded.items()]
+    lines += [f"skipped  {theirs}: {why}" for theirs, why in skipped.items()]
+    lines += [f"drawn    {ours}{shape(ours)}: {how}" for ours, how in drawn.items()]
+    counts = f"{len(loaded)} tensors loaded, {len(skipped)} skipped, {len(drawn)} drawn anew"
+    return "\n".join([*lines, counts]) + "\n"
+
+
 def count(tensors: Tensors, pattern: str) -> int:
     """How many numbers the first group of a pattern takes among the names."""
     return len({found[1] for name in tensors if (found := re.search(pattern, name))})

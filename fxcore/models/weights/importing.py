@@ -95,12 +95,8 @@ class Imported:
 
     def report(self) -> str:
         """A line a tensor, and a last line that counts them."""
-        shapes = {name: tuple(value.shape) for name, value in self.model.state_dict().items()}
-        lines = [f"loaded   {theirs} → {ours} {shapes[ours]}" for ours, theirs in self.loaded.items()]
-        lines += [f"skipped  {theirs}: {why}" for theirs, why in self.skipped.items()]
-        lines += [f"drawn    {ours} {shapes[ours]}: {how}" for ours, how in self.drawn.items()]
-        counts = f"{len(self.loaded)} tensors loaded, {len(self.skipped)} skipped, {len(self.drawn)} drawn anew"
-        return "\n".join([*lines, counts]) + "\n"
+        shapes = {name: value.shape for name, value in self.model.state_dict().items()}
+        return foreign.report(self.loaded, self.skipped, self.drawn, shapes)
 
 
 def convert(kind: str, path: Path, branch: str | None = None, options: Options = DEFAULTS) -> Imported:
@@ -138,7 +134,7 @@ def convert(kind: str, path: Path, branch: str | None = None, options: Options =
     names, skipped = foreign.rename(tensors, how.layout(tensors), path)
     data = {key: Data(title=_title(key), classes=dict(of)) for key, of in how.classes(tensors, path).items()}
     card = Card(title=how.title, origin=origin, licence=how.licence, model=model, data=data)
-    loaded = {ours: theirs for theirs, ours in names.items()}
+    loaded = foreign.named(names, path)
     network, drawn = _fill(card, {ours: tensors[theirs] for ours, theirs in loaded.items()}, how.drawn, path)
     return Imported(network, card, loaded, skipped, drawn)
 
@@ -151,18 +147,8 @@ def _fill(card: Card, tensors: Tensors, parts: tuple[str, ...], path: Path) -> t
     """
     network = FoundationX(card.model, card.heads)
     own = network.state_dict()
-    drawn: dict[str, str] = {}
-    for name, value in own.items():
-        if name not in tensors:
-            if not name.startswith(parts or "\0"):
-                raise InputError(f"{path}: has no tensor for {name}; is it cut down, or of another network?")
-            drawn[name] = "as a fresh network's"
-        elif tensors[name].shape != value.shape:
-            raise InputError(
-                f"{path}: {name} has shape {tuple(tensors[name].shape)}; expected {tuple(value.shape)} in such a network"
-            )
-    if surplus := next((name for name in tensors if name not in own), None):
-        raise InputError(f"{path}: has a tensor for {surplus}, which such a network does not have")
+    drawn = {name: "as a fresh network's" for name in own if name not in tensors and name.startswith(parts or "\0")}
+    foreign.fits(tensors, {name: value.shape for name, value in own.items() if name not in drawn}, path)
     network.load_state_dict({**own, **tensors})
     for name in drawn:
         if ".memory_proj." in name:  # the identity, which is what a network without it computes

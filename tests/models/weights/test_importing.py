@@ -9,12 +9,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from fxcore import cli
 from fxcore.errors import InputError
 from fxcore.models.artifact import read
 from fxcore.models.foundation import FoundationX
 from fxcore.models.weights import foundation_x
-from fxcore.models.weights.importing import DEFAULTS, KINDS, convert, import_weights
+from fxcore.models.weights.importing import DEFAULTS, convert, import_weights
 from fxcore.params.model import Model
 from fxcore.params.registry import registry
 from fxcore.passes import Task
@@ -335,7 +334,3 @@ def test_the_published_heads_are_those_of_the_registry():
     assert set(foundation_x.CLASSIFICATION) == set(pretraining)
     assert set(foundation_x.LOCALIZATION) == {key for key, known in pretraining.items() if known.localization}
     assert set(foundation_x.SEGMENTATION.values()) == {key for key, known in pretraining.items() if known.segmentation}
-
-
-def test_the_command_line_knows_every_kind():
-    assert tuple(KINDS) == cli.KINDS
