@@ -14,7 +14,8 @@ from pathlib import Path
 
 import fxcore
 from fxcore import commands as run
-from fxcore.commands import Arguments
+from fxcore import study_commands as study
+from fxcore.arguments import Arguments
 from fxcore.contents import ALL_FIGURES, ALL_TABLES
 from fxcore.errors import InputError
 from fxcore.machine import place
@@ -138,6 +139,12 @@ def parser() -> argparse.ArgumentParser:
         "--heads", nargs="+", default=[], metavar="HEAD", help="also these heads and ensembles of the CXR-LT study"
     )
     gathered.add_argument("--few-shot", action="store_true", help="also trainings on few images")
+    _add_report(commands)
+    return root
+
+
+def _add_report(commands: _Commands) -> None:
+    """Tables, figures and the page that shows them."""
     commands.job(run.table, "table", "name of the table", ALL_TABLES).add_argument(
         "--strict", action="store_true", help=_STRICT
     )
@@ -159,19 +166,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIGURE",
         help="figures to show (default: all)",
     )
-    return root
 
 
 def _add_study(commands: _Commands) -> None:
     """Those of the CXR-LT study."""
-    commands.sliced(run.corpus)
-    pretrained = commands.computed(run.ssl, "backbone", _BACKBONE)
-    kept = commands.whole(run.keep_backbone)
+    commands.sliced(study.corpus)
+    pretrained = commands.computed(study.ssl, "backbone", _BACKBONE)
+    kept = commands.whole(study.keep_backbone)
     kept.add_argument("backbone", help=_BACKBONE)
     for one in (pretrained, kept):
         one.add_argument("resolution", type=int, help="of the stage, in pixels")
-    commands.computed(run.head, "head", "name of the head")
-    commands.job(run.evaluate_head, "head", "name of the head or ensemble")
+    commands.computed(study.head, "head", "name of the head")
+    commands.job(study.evaluate_head, "head", "name of the head or ensemble")
 
 
 def _add_check(commands: _Commands) -> None:

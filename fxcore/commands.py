@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fxcore import machine, paths
+from fxcore import machine, paths, study_commands
+from fxcore.arguments import Arguments, granted, launched, sliced
 from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES
 from fxcore.errors import InputError
-from fxcore.machine import Machine
 from fxcore.params import experiment
-from fxcore.params.experiment import Params
 from fxcore.predict.options import Options
 from fxcore.slices import make
-from fxcore.slices.cxrlt import CorpusSlice, EvaluateHeadSlice, HeadSlice, SslSlice
-from fxcore.slices.cxrlt_report import CxrltReportSlice
 from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
-from fxcore.slices.make import Slice
 from fxcore.slices.report import FigureSlice, TableSlice
 from fxcore.slices.train import KeepSlice, TrainSlice
-
-Arguments = argparse.Namespace
-
-
-def _slice(arguments: Arguments, kind: type[Slice], of: Callable[[Params], Slice]) -> Slice:
-    """The job's slice: the JSON a rule gives, or the part of a parameter file."""
-    text: str = arguments.params
-    return make.parse(kind, text) if text.lstrip().startswith("{") else of(experiment.load(Path(text)))
-
-
-def _machine(arguments: Arguments) -> Machine:
-    """This machine, with the threads that Snakemake granted."""
-    here = machine.load()
-    threads = getattr(arguments, "threads", None) or here.threads
-    return here.model_copy(update={"threads": threads, "workers": min(here.workers, threads - 1)})
-
-
-def _launched(arguments: Arguments, here: Machine) -> bool:
-    """Whether a job that was given several GPUs started itself once a GPU, and these have done its work."""
-    if arguments.gpus <= 1 or here.device == "cpu" or machine.place()[1] > 1:
-        return False
-    from fxcore.launch import launch
-    from fxcore.training import runtime
-
-    with runtime.lease(arguments.gpus):
-        launch(arguments.gpus, arguments.argv)
-    return True
 
 
 def plan(arguments: Arguments) -> None:
@@ -102,7 +69,7 @@ def phantom(arguments: Arguments) -> None:
     """Draw a phantom dataset in its native format."""
     from fxcore.phantom.phantom import write
 
-    slice_ = _slice(arguments, PhantomSlice, lambda params: make.phantom_slice(params, arguments.dataset))
+    slice_ = sliced(arguments, PhantomSlice, lambda params: make.phantom_slice(params, arguments.dataset))
     write(slice_, paths.phantom(arguments.results, slice_.key))
 
 
@@ -111,8 +78,8 @@ def normalize(arguments: Arguments) -> None:
     from fxcore.data.native import locate
     from fxcore.data.normalize import normalize as run
 
-    slice_ = _slice(arguments, StoreSlice, lambda params: make.store_slice(params, arguments.dataset))
-    here, key, size = _machine(arguments), slice_.key, slice_.store_size
+    slice_ = sliced(arguments, StoreSlice, lambda params: make.store_slice(params, arguments.dataset))
+    here, key, size = granted(arguments), slice_.key, slice_.store_size
     native = locate(arguments.results, here, key, slice_.dataset)
     store, work = (at(arguments.results, key, size) for at in (paths.store, paths.store_work))
     run(slice_, native, store, work, here.threads)
@@ -142,7 +109,7 @@ def visits(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.data.visits import visits as run
 
-    slice_ = _slice(arguments, VisitsSlice, lambda params: make.visits_slice(params, arguments.run))
+    slice_ = sliced(arguments, VisitsSlice, lambda params: make.visits_slice(params, arguments.run))
     stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
     run(slice_, stores, paths.visits(arguments.results, slice_.run))
 
@@ -152,10 +119,10 @@ def pretrain(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.training.pretrain import pretrain as run
 
-    slice_ = _slice(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
+    slice_ = sliced(arguments, TrainSlice, lambda params: make.train_slice(params, arguments.run))
     stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
-    here = _machine(arguments)
-    if _launched(arguments, here):
+    here = granted(arguments)
+    if launched(arguments, here):
         return
     folder, work = (at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.work))
     origin = slice_.origin(arguments.results)
@@ -166,7 +133,7 @@ def keep(arguments: Arguments) -> None:
     """Keep what matters of a run's checkpoints."""
     from fxcore.training.keep import keep as run
 
-    slice_ = _slice(arguments, KeepSlice, lambda params: make.keep_slice(params, arguments.run))
+    slice_ = sliced(arguments, KeepSlice, lambda params: make.keep_slice(params, arguments.run))
     run(slice_, *(at(arguments.results, slice_.run) for at in (paths.checkpoints, paths.kept)))
 
 
@@ -175,12 +142,12 @@ def score(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.evaluation.score import score as run
 
-    slice_ = _slice(arguments, ScoreSlice, lambda params: make.score_slice(params, arguments.run))
+    slice_ = sliced(arguments, ScoreSlice, lambda params: make.score_slice(params, arguments.run))
     stores = partial(open_stores, arguments.results, size=slice_.store_size)
     kept, predictions, choice = (
         at(arguments.results, slice_.run) for at in (paths.kept, paths.predictions, paths.choice)
     )
-    run(slice_, kept, stores, _machine(arguments), arguments.gpus, predictions, choice)
+    run(slice_, kept, stores, granted(arguments), arguments.gpus, predictions, choice)
 
 
 def few_shot(arguments: Arguments) -> None:
@@ -188,14 +155,14 @@ def few_shot(arguments: Arguments) -> None:
     from fxcore.data.store import Store
     from fxcore.evaluation.few_shot import few_shot as run
 
-    slice_ = _slice(arguments, FewShotSlice, lambda params: make.few_shot_slice(params, arguments.run))
+    slice_ = sliced(arguments, FewShotSlice, lambda params: make.few_shot_slice(params, arguments.run))
     results, train = arguments.results, slice_.train
     ((dataset, _),) = train.visits
     run(
         slice_,
         Store(paths.store(results, dataset, train.store_size)),
         train.origin(results),
-        _machine(arguments),
+        granted(arguments),
         arguments.gpus,
         paths.few_shot_work(results, train.run),
         paths.few_shot(results, train.run),
@@ -207,79 +174,10 @@ def evaluate_few_shot(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.evaluation.evaluate_few_shot import evaluate_few_shot as run
 
-    slice_ = _slice(arguments, FewShotMetricsSlice, make.few_shot_metrics_slice)
+    slice_ = sliced(arguments, FewShotMetricsSlice, make.few_shot_metrics_slice)
     stores = partial(open_stores, arguments.results, size=slice_.store_size)
     predictions = {name: paths.few_shot(arguments.results, name) for name in slice_.runs}
     run(slice_, predictions, stores, paths.few_shot_metrics(arguments.results))
-
-
-def corpus(arguments: Arguments) -> None:
-    """List the pictures that pretraining without labels sees."""
-    from fxcore.cxrlt.corpus import corpus as run
-    from fxcore.data.store import open_stores
-
-    slice_ = _slice(arguments, CorpusSlice, make.corpus_slice)
-    keys = dict.fromkeys((slice_.labels, *([slice_.gold] if slice_.gold else []), *slice_.sources))
-    stores = open_stores(arguments.results, keys, slice_.store_size)
-    run(slice_, stores, *(paths.corpus(arguments.results, kind) for kind in ("parquet", "json")))
-
-
-def ssl(arguments: Arguments) -> None:
-    """Pretrain a backbone without labels, at one resolution."""
-    import pandas as pd
-
-    from fxcore.cxrlt.ssl import ssl as run
-    from fxcore.data.store import open_stores
-
-    results, backbone = arguments.results, arguments.backbone
-    slice_ = _slice(arguments, SslSlice, lambda params: make.ssl_slice(params, backbone, arguments.resolution))
-    here = _machine(arguments)
-    if _launched(arguments, here):
-        return
-    rows = pd.read_parquet(paths.corpus(results, "parquet"))
-    stores = open_stores(results, rows["source"].unique(), slice_.store_size)
-    output = paths.ssl(results, backbone, arguments.resolution)
-    work = paths.cxrlt_work(results, backbone, f"{arguments.resolution}.safetensors")
-    run(slice_, rows, stores, here, arguments.gpus, slice_.origin(results), output, work)
-
-
-def keep_backbone(arguments: Arguments) -> None:
-    """Keep a stage of a backbone."""
-    from fxcore.cxrlt.keep_backbone import keep_backbone as run
-
-    run(*(at(arguments.results, arguments.backbone, arguments.resolution) for at in (paths.ssl, paths.backbone)))
-
-
-def head(arguments: Arguments) -> None:
-    """Train a head on a frozen backbone, and predict what it is measured on."""
-    from fxcore.cxrlt.head import head as run
-    from fxcore.data.store import open_stores
-
-    slice_ = _slice(arguments, HeadSlice, lambda params: make.head_slice(params, arguments.head))
-    results, of = arguments.results, slice_.head
-    keys = dict.fromkeys((slice_.labels, *([slice_.gold] if slice_.gold else []), *of.labels))
-    run(
-        slice_,
-        paths.backbone(results, of.backbone, of.resolution),
-        open_stores(results, keys, slice_.store_size),
-        _machine(arguments),
-        arguments.gpus,
-        paths.head(results, slice_.name),
-        paths.head_predictions(results, slice_.name),
-        paths.cxrlt_work(results, "heads", f"{slice_.name}.safetensors"),
-    )
-
-
-def evaluate_head(arguments: Arguments) -> None:
-    """Compute the metrics of a head or an ensemble from predictions."""
-    from fxcore.cxrlt.evaluate_head import evaluate_head as run
-    from fxcore.data.store import open_stores
-
-    slice_ = _slice(arguments, EvaluateHeadSlice, lambda params: make.evaluate_head_slice(params, arguments.head))
-    keys = (slice_.labels, *([slice_.gold] if slice_.gold else []))
-    stores = open_stores(arguments.results, keys, slice_.store_size)
-    predictions = {name: paths.head_predictions(arguments.results, name) for name in slice_.heads}
-    run(slice_, predictions, stores, paths.head_metrics(arguments.results, slice_.name))
 
 
 def evaluate(arguments: Arguments) -> None:
@@ -288,7 +186,7 @@ def evaluate(arguments: Arguments) -> None:
     from fxcore.evaluation.evaluate import Scored
     from fxcore.evaluation.evaluate import evaluate as run
 
-    slice_ = _slice(arguments, EvaluateSlice, lambda params: make.evaluate_slice(params, arguments.run))
+    slice_ = sliced(arguments, EvaluateSlice, lambda params: make.evaluate_slice(params, arguments.run))
     stores = partial(open_stores, arguments.results, size=slice_.store_size)
 
     def scored(name: str) -> Scored:
@@ -303,7 +201,7 @@ def release(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
     from fxcore.evaluation.release import release as run
 
-    slice_ = _slice(arguments, ReleaseSlice, lambda params: make.release_slice(params, arguments.run))
+    slice_ = sliced(arguments, ReleaseSlice, lambda params: make.release_slice(params, arguments.run))
     stores = partial(open_stores, arguments.results, size=slice_.store_size)
     kept, choice, output = (at(arguments.results, slice_.run) for at in (paths.kept, paths.choice, paths.weights))
     run(slice_, kept, choice, stores, output)
@@ -326,7 +224,7 @@ def table(arguments: Arguments) -> None:
     """Write one table."""
     from fxcore.report import render
 
-    made = _made(arguments, arguments.table) if arguments.table in CXRLT_TABLES else _table(arguments)
+    made = study_commands.made(arguments, arguments.table) if arguments.table in CXRLT_TABLES else _table(arguments)
     if arguments.strict:
         render.complete(made)
     render.write(made, *(paths.table(arguments.results, arguments.table, kind) for kind in paths.TABLE_KINDS))
@@ -336,7 +234,7 @@ def figure(arguments: Arguments) -> None:
     """Write one figure."""
     from fxcore.report import figure as figures
 
-    made = _made(arguments, arguments.figure) if arguments.figure in CXRLT_FIGURES else _figure(arguments)
+    made = study_commands.made(arguments, arguments.figure) if arguments.figure in CXRLT_FIGURES else _figure(arguments)
     figures.write(made, *(paths.figure(arguments.results, arguments.figure, kind) for kind in paths.FIGURE_KINDS))
 
 
@@ -344,7 +242,7 @@ def _table(arguments: Arguments) -> Any:
     from fxcore.report import table as tables
     from fxcore.report.results import Results
 
-    slice_ = _slice(arguments, TableSlice, make.table_slice)
+    slice_ = sliced(arguments, TableSlice, make.table_slice)
     return tables.TABLES[arguments.table](Results(arguments.results, slice_))
 
 
@@ -352,17 +250,8 @@ def _figure(arguments: Arguments) -> Any:
     from fxcore.report import figure as figures
     from fxcore.report.results import Results
 
-    slice_ = _slice(arguments, FigureSlice, make.figure_slice)
+    slice_ = sliced(arguments, FigureSlice, make.figure_slice)
     return figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
-
-
-def _made(arguments: Arguments, name: str) -> Any:
-    """A table or figure of the CXR-LT study."""
-    from fxcore.report import cxrlt
-    from fxcore.report.cxrlt.results import CxrltResults
-
-    slice_ = _slice(arguments, CxrltReportSlice, make.report_slice)
-    return {**cxrlt.TABLES, **cxrlt.FIGURES}[name](CxrltResults(arguments.results, slice_))
 
 
 def index(arguments: Arguments) -> None:

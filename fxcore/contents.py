@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from fxcore import paths
+from fxcore import paths, sources
 from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
 from fxcore.slices.make import report_slice
@@ -74,6 +74,12 @@ def _figures(params: Params) -> list[str]:
 def slice_of(params: Params, name: str, other: Callable[[Params], Block]) -> Block:
     """What a table or figure knows: the CXR-LT study's are made from its own block, the others from `other`."""
     return report_slice(params) if name in (*CXRLT_TABLES, *CXRLT_FIGURES) else other(params)
+
+
+def sources_of(made: Mapping[str, str]) -> tuple[str, ...]:
+    """Our source files of a table or figure, `{"table": name}` or `{"figure": name}`."""
+    ((kind, name),) = made.items()
+    return sources.closure(f"fxcore.report.{'cxrlt' if name in (*CXRLT_TABLES, *CXRLT_FIGURES) else kind}")
 
 
 def table_reads(params: Params, name: str) -> list[Path]:

@@ -278,16 +278,9 @@ class Plan:
         """What a figure is made from."""
         return [*self._manifests(), *map(str, contents.figure_reads(self.params, wildcards.figure))]
 
-    def table_sources(self, wildcards: Wildcards) -> tuple[str, ...]:
-        """For `table`: our source files."""
-        return sources.closure(
-            "fxcore.report.cxrlt" if wildcards.table in contents.CXRLT_TABLES else "fxcore.report.table"
-        )
-
-    def figure_sources(self, wildcards: Wildcards) -> tuple[str, ...]:
-        """For `figure`: our source files."""
-        of = wildcards.figure in contents.CXRLT_FIGURES
-        return sources.closure("fxcore.report.cxrlt" if of else "fxcore.report.figure")
+    def report_sources(self, wildcards: Wildcards) -> tuple[str, ...]:
+        """For `table` and `figure`: our source files."""
+        return contents.sources_of(dict(wildcards))
 
     def index_inputs(self, _: Wildcards) -> list[str]:
         """For `index`: the tables and figures it shows."""

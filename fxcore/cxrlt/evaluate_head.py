@@ -128,7 +128,7 @@ class Measured:
         cell = {**counts, **{name: self._metric(values[name], one) for name, one in found.items()}}
         means = group_means(values[MAIN], self.classes, self.frequency)
         cell["groups"] = {
-            str(group): estimated(mean.values, self.slice.confidence) | {"classes": mean.classes}
+            str(group): _around(mean.values, self.slice.confidence) | {"classes": mean.classes}
             for group, mean in means.items()
         }
         return cell | {"replicates": values[MAIN]}
@@ -156,8 +156,21 @@ class Measured:
             for label, why, value in zip(self.classes, metric.reasons, values[0], strict=True)
             if np.isnan(value)
         }
-        classes = {label: estimated(one, of) for label, one in zip(self.classes, values.T, strict=True)}
-        return estimated(class_mean(values), of) | {"classes": classes, "undefined": undefined}
+        classes = {label: _around(one, of) for label, one in zip(self.classes, values.T, strict=True)}
+        return _around(class_mean(values), of) | {"classes": classes, "undefined": undefined}
+
+
+def _around(values: Values, confidence: float, least: float = 0.0) -> dict[str, float | None]:
+    """A value with the interval of its replicates, moved so that their mean is the value; nothing goes below `least` or above 1.
+
+    A resample has the few positives of a rare class several times or not at all, which makes its average precision larger: the
+    interval as it is would lie above the value, or even without it.
+    """
+    replicated = values[1:][~np.isnan(values[1:])]
+    if len(replicated) and not np.isnan(values[0]):
+        moved = values[1:] - (replicated.mean() - values[0])
+        values = np.concatenate([values[:1], moved.clip(least, 1.0)])
+    return estimated(values, confidence)
 
 
 def _add_gains(slice_: EvaluateHeadSlice, results: Mapping[str, Any]) -> None:
@@ -166,7 +179,7 @@ def _add_gains(slice_: EvaluateHeadSlice, results: Mapping[str, Any]) -> None:
         for cells in tasks.values():
             if "none" in cells:
                 change = class_mean(cells["average"]["replicates"] - cells["none"]["replicates"])
-                cells["average"]["gain"] = estimated(change, slice_.confidence)
+                cells["average"]["gain"] = _around(change, slice_.confidence, -1.0)
             for cell in cells.values():
                 del cell["replicates"]
 

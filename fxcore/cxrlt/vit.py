@@ -72,6 +72,10 @@ class VisionNetwork(nn.Module):
             act_layer=nn.SiLU,
             mlp_layer=gated,
         )
+        blocks: Any = self.net.blocks
+        for block in blocks:  # timm's gates begin open, DINOv2's as every other linear layer
+            nn.init.trunc_normal_(block.mlp.fc1.weight, std=0.02)
+            nn.init.zeros_(block.mlp.fc1.bias)
         self.mask_token = nn.Parameter(torch.zeros(sizes.width))
         """In place of a masked patch, before its position is added."""
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)

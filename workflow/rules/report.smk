@@ -2,7 +2,7 @@ rule table:
     """One table of the paper as CSV, Markdown, LaTeX and HTML."""
     input:
         results=plan.table_inputs,
-        src=plan.table_sources,
+        src=plan.report_sources,
         # Which splits are a release's own, for captions.
         registry="fxcore/data/registry.yaml",
     output:
@@ -36,7 +36,7 @@ rule figure:
     """One figure as PNG and PDF, and its caption."""
     input:
         results=plan.figure_inputs,
-        src=plan.figure_sources,
+        src=plan.report_sources,
         # Which splits are a release's own, for captions.
         registry="fxcore/data/registry.yaml",
     output:
