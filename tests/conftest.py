@@ -44,7 +44,7 @@ def tiny(_tiny):
     """Parameters of the tiny preset with changes: `tiny(pretrain__stage="pass")`; with other runs, without those beside them."""
 
     def make(**changes: Any) -> Params:
-        if "runs" in changes:
+        if changes.keys() & {"runs", "datasets"}:
             changes = BESIDE | changes
         return Params.model_validate(changed(_tiny, changes))
 
@@ -64,7 +64,7 @@ def stores(tmp_path_factory):
     return {"example_a": Store(root / "store")}
 
 
-BESIDE: dict[str, Any] = {"finetune": {}, "few_shot": {}, "release": []}
+BESIDE: dict[str, Any] = {"finetune": {}, "few_shot": {}, "release": [], "cxrlt": None}
 """Nothing that goes on from the runs of the tiny preset, for experiments with other runs."""
 
 

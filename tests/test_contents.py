@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fxcore.contents import FIGURES, TABLES, figure_reads, figures, table_reads, tables
+from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES, figure_reads, figures, table_reads, tables
 from fxcore.params.experiment import load
 from tests.conftest import PROJECT, TINY
 
@@ -15,18 +15,19 @@ def default():
 
 
 def test_the_default_experiment_has_all_of_them(default):
-    assert tables(default) == list(TABLES)
-    assert figures(default) == list(FIGURES)
+    assert tables(default) == [*TABLES, *CXRLT_TABLES]
+    assert figures(default) == [*FIGURES, *CXRLT_FIGURES]
 
 
 def test_an_experiment_has_what_its_runs_are_for(tiny):
     params = load(TINY)
     assert tables(params) == [
         *("table1_datasets", "table2_schedule", "table3_pretraining", "table5_transfer", "table6_few_shot", "claims"),
+        *("cxrlt_data", "cxrlt_settings", "cxrlt_task1", "cxrlt_ensemble", "cxrlt_test"),
     ]
     assert "figure3_finetuning" not in figures(params)
     assert "few_shot" in figures(params)
-    bare = tiny(finetune={}, few_shot={})
+    bare = tiny(finetune={}, few_shot={}, cxrlt=None)
     assert tables(bare) == ["table1_datasets", "table2_schedule", "table3_pretraining", "claims"]
     assert figures(bare) == ["figure1_method", "figure2_cross_task", *(name for name in FIGURES if "panels" in name)]
 

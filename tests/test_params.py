@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from fxcore.errors import InputError
 from fxcore.params import experiment
-from fxcore.slices.make import figure_slice, score_slice, store_slice, table_slice, train_slice, visits_slice
+from fxcore.slices.make import (
+    figure_slice,
+    report_slice,
+    score_slice,
+    store_slice,
+    table_slice,
+    train_slice,
+    visits_slice,
+)
 from tests.conftest import PROJECT, TINY, changed
 
 FILES = [
@@ -23,7 +31,8 @@ FILES = [
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_parameter_file_of_the_project_is_valid(file):
-    assert experiment.load(file).runs
+    params = experiment.load(file)
+    assert params.runs or params.cxrlt
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -74,7 +83,7 @@ def test_dvc_reads_the_same_values(file):
             {"runs__foundation_x__train__lock": ["detection"]},
             r"runs\.foundation_x\.train\.lock\.0 is 'detection'; .*'classification'",
         ),
-        ({"store_size": 40}, r"store_size is 40, below model\.image_size 64"),
+        ({"store_size": 40, "cxrlt": None}, r"store_size is 40, below model\.image_size 64"),
         (
             {"runs__foundation_x__train__visits": {"exmple_a": ["classification"]}},
             r"runs\.foundation_x\.train\.visits\.exmple_a: no such dataset; did you mean example_a\?",
@@ -249,7 +258,7 @@ def test_no_run_trains_on_a_test_set(tmp_path, place):
 
 def test_snakemake_stops_with_exit_code_2_and_one_line_before_any_job(tmp_path):
     file = tmp_path / "params.yaml"
-    file.write_text(TINY.read_text().replace("batch_size: 4", "batch_siz: 4"))
+    file.write_text(TINY.read_text().replace("batch_size: 4", "batch_siz: 4", 1))
     ran = subprocess.run(
         [str(Path(sys.executable).parent / "snakemake"), "--cores", "all", "--config", f"params={file}"],
         cwd=PROJECT,
@@ -364,7 +373,9 @@ def test_tables_know_titles_and_how_the_joint_run_trained(tiny):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_slice_is_short_enough_for_a_command_line(file):
     params = experiment.load(file)
-    assert len(figure_slice(params).canonical().encode()) < 2**17 / 3  # the longest
+    longest = [figure_slice(params)] if params.runs else []
+    longest += [report_slice(params)] if params.cxrlt else []
+    assert all(len(slice_.canonical().encode()) < 2**17 / 3 for slice_ in longest)
 
 
 def test_a_finetune_from_the_joint_run_is_compared_with_the_others_of_its_table(tiny):

@@ -87,12 +87,6 @@ class Params(Block):
         """The run that the tables are about."""
         return next(key for key, run in self.runs.items() if run.role == "joint")
 
-    @property
-    def visited(self) -> tuple[str, ...]:
-        """Datasets that a run trains on, in the order of the parameters."""
-        named = {key for run in self.trained.values() for key in run.train.visits}
-        return tuple(key for key in self.datasets if key in named)
-
     def against(self, run: str) -> tuple[str, ...]:
         """The runs that tables compare a run with: the joint one with all baselines, an ablation with what it changes, a finetune
         that starts from the joint run with those of the same table that do not, or that train the head alone where it trains all.

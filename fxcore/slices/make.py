@@ -126,7 +126,7 @@ def table_slice(params: Params) -> TableSlice:
     """The slice of all tables."""
     return TableSlice(
         store_size=params.store_size,
-        titles={key: params.title(key) for key in params.visited},
+        titles={key: params.title(key) for key in params.datasets},
         runs=params.trained,
         pretrain=params.pretraining(params.joint),
         few_shot=params.few_shot,

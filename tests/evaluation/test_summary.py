@@ -32,7 +32,7 @@ def test_test_metrics_are_of_the_chosen_branch_in_percent(tmp_path):
         "joint": _write(tmp_path / "joint.json", {"test": joint | {"b": {"localization": _cell("map40", None)}}}),
         "alone": _write(tmp_path / "alone.json", {"test": {"a": {"classification": _cell("auc", 1)}}}),
     }
-    summary(metrics, {}, None, tmp_path / "summary.json", tmp_path / "validation.csv")
+    summary(metrics, {}, None, {}, tmp_path / "summary.json", tmp_path / "validation.csv")
     assert json.loads((tmp_path / "summary.json").read_text()) == {
         "joint": {"a": {"classification": 91.23, "segmentation": 50.0}, "b": {"localization": None}},
         "alone": {"a": {"classification": 100.0}},
@@ -46,7 +46,7 @@ def test_every_candidate_has_a_row_in_the_order_of_runs_and_states(tmp_path):
         "joint": _write(tmp_path / "joint.json", {"candidates": first}),
         "alone": _write(tmp_path / "alone.json", {"candidates": [_candidate(3, 1.0) | {"more": "ignored"}]}),
     }
-    summary({}, choices, None, tmp_path / "summary.json", tmp_path / "validation.csv")
+    summary({}, choices, None, {}, tmp_path / "summary.json", tmp_path / "validation.csv")
     assert (tmp_path / "validation.csv").read_text().splitlines() == [
         "run,cycle,branch,dataset,task,value",
         "joint,1,student,a,classification,25.0",
@@ -60,5 +60,14 @@ def test_every_candidate_has_a_row_in_the_order_of_runs_and_states(tmp_path):
 def test_trainings_on_few_images_are_in_the_summary_by_run_and_number(tmp_path):
     few = {"runs": {"transfer": {"samples": {"3": {"value": 0.51234}, "6": {"value": None}}}}}
     (tmp_path / "few_shot.json").write_text(json.dumps(few))
-    summary({}, {}, tmp_path / "few_shot.json", tmp_path / "summary.json", tmp_path / "validation.csv")
+    summary({}, {}, tmp_path / "few_shot.json", {}, tmp_path / "summary.json", tmp_path / "validation.csv")
     assert json.loads((tmp_path / "summary.json").read_text()) == {"few_shot": {"transfer": {"3": 51.23, "6": None}}}
+
+
+def test_heads_are_in_the_summary_by_their_study_averages_in_percent(tmp_path):
+    cells = {"none": {"map": {"value": 0.1}}, "average": {"map": {"value": 0.125}}}
+    content = {"results": {"dev": {"task1": cells}, "gold": {"task2": {"average": {"map": {"value": None}}}}}}
+    (tmp_path / "head.json").write_text(json.dumps(content))
+    summary({}, {}, None, {"linear": tmp_path / "head.json"}, tmp_path / "summary.json", tmp_path / "validation.csv")
+    found = json.loads((tmp_path / "summary.json").read_text())
+    assert found == {"cxrlt": {"linear": {"dev": {"task1": 12.5}, "gold": {"task2": None}}}}
