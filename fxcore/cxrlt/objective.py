@@ -159,7 +159,7 @@ def _patches(
 ) -> Tensor:
     number = len(student.patches)
     if group.sum(torch.tensor(float(number), device=masked.device)) == 0:
-        return student.ibot.sum() * 0
+        return (student.ibot.sum() + student.patches.sum()) * 0
     assigned = sinkhorn(teacher.patches, teacher.ibot, temperature, how.sinkhorn, how.projection.chunk, group)
     index = torch.arange(number, device=masked.device)[:, None]
     return cross_entropy(

@@ -1,6 +1,9 @@
 """A stage of pretraining without labels: schedules, the teacher, the start from another stage, and resuming to the same bytes."""
 
 import math
+import multiprocessing
+import os
+import socket
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,7 @@ from fxcore.params.cxrlt import BackboneStage
 from fxcore.slices.cxrlt import SslSlice
 from fxcore.slices.make import ssl_slice
 from fxcore.tensorfile import read
+from fxcore.training.parallel import ALONE, together
 
 CPU = torch.device("cpu")
 ALWAYS = Machine(autosave=0)
@@ -173,3 +177,57 @@ def test_a_start_of_other_sizes_is_named(tiny, corpus, stores, tmp_path):
 def test_a_loss_that_is_not_finite_stops(slice_, corpus, stores, tmp_path):
     with pytest.raises(FloatingPointError, match="vit, 32 pixels, update"):
         _run(_with(slice_, rate=1e30, updates=12, warmup=0), corpus, stores, tmp_path / "out")
+
+
+# Two processes
+
+
+def _first_update(slice_, corpus, stores, group):
+    """Numbers, gradients and teacher of the first update."""
+    trainer = Pretrainer(slice_, corpus, stores, CPU, group=group)
+    row = next(iter(trainer.run()))
+    numbers = {name: row[name] for name in ("loss", "dino", "ibot", "koleo", "gradient_norm")}
+    return numbers, {name: one.grad for name, one in trainer.student.named_parameters()}, trainer.tensors()
+
+
+def _process(rank, port, text, folders, out):
+    """What one of two processes finds."""
+    from fxcore.data.store import Store
+
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    stores = {key: Store(path) for key, path in folders.items()}
+    corpus = pd.DataFrame({"source": "example_a", "row": np.arange(len(stores["example_a"].table))})
+    with together(CPU) as group:
+        torch.save(_first_update(SslSlice.model_validate_json(text), corpus, stores, group), out)
+
+
+def test_two_processes_make_the_update_of_one(slice_, corpus, stores, tmp_path):
+    still = _with(slice_, updates=2, warmup=0, clip=1e9).model_copy(
+        update={"vit": slice_.vit.model_copy(update={"drop_path": 0.0})}
+    )
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.cxrlt.test_ssl", "timm"])
+    folders = {key: store.folder for key, store in stores.items()}
+    processes = [
+        context.Process(target=_process, args=(rank, port, still.canonical(), folders, tmp_path / f"{rank}.pt"))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    numbers, gradients, tensors = _first_update(still, corpus, stores, ALONE)
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    for rank in range(2):
+        found, slopes, after = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        assert found == pytest.approx(numbers, rel=1e-4)
+        scale = max(float(one.abs().max()) for one in gradients.values())
+        for name, one in gradients.items():
+            torch.testing.assert_close(slopes[name], one, atol=2e-5 * scale, rtol=1e-3, msg=name)
+        # Adam's first step is the sign of a gradient, whatever its size: only the teacher's are compared, which move little
+        for name, one in tensors.items():
+            if name.startswith("teacher."):
+                torch.testing.assert_close(after[name], one, atol=1e-4, rtol=1e-3, msg=name)
