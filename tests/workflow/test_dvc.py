@@ -88,11 +88,23 @@ def stage_of(command: str) -> str:
     rule, *of = command.split()
     if of[:1] == [FINETUNE] and rule in ("visits", "pretrain", "keep", "score"):
         return f"finetune_visits@{FINETUNE}" if rule == "visits" else f"finetune@{FINETUNE}"
-    whole = {"summary": "evaluate", "evaluate": "evaluate", "evaluate-few-shot": "evaluate"}
+    whole = {
+        "summary": "evaluate",
+        "evaluate": "evaluate",
+        "evaluate-few-shot": "evaluate",
+        "evaluate-head": "evaluate",
+    }
+    whole |= {"corpus": "corpus"}
     whole |= dict.fromkeys(("table", "figure", "index"), "report")
     if rule in whole:
         return whole[rule]
-    stage = {"normalize": "data", "phantom": "data", "keep": "pretrain", "few-shot": "few_shot"}.get(rule, rule)
+    stage = {
+        "normalize": "data",
+        "phantom": "data",
+        "keep": "pretrain",
+        "few-shot": "few_shot",
+        "keep-backbone": "ssl",
+    }.get(rule, rule)
     return f"{stage}@{of[0]}"
 
 
@@ -135,8 +147,10 @@ def fresh(tmp_path):
 FINETUNE = "transfer"
 """The tiny experiment's run that starts from another; it is also trained on few images."""
 TRAINED = {"pretrain@foundation_x", "pretrain@example_a_localization", "finetune@transfer", "few_shot@transfer"}
+HEADS = {f"head@{name}" for name in ("linear", "linear_random", "decoder", "joined")}
 EDITS = {
-    "seed": ({"seed": 8}, TRAINED),
+    "seed": ({"seed": 8}, TRAINED | {"ssl@vit", "ssl@random"} | HEADS),
+    "cxrlt": ({"cxrlt__fit__batch_size": 3}, HEADS),
     "datasets": ({"datasets__example_a__phantom": {"train": 16, "val": 6, "test": 6}}, {"data@example_a"}),
     "model": ({"model__localization__queries": 8}, {*TRAINED, "report"}),
     "pretrain": ({"pretrain__batch_size": 3}, {*TRAINED, "report"}),

@@ -44,7 +44,7 @@ def _commit(run, root, **values):
         }
         write_json(files[name], {"test": {"tbx11k": cells}})
     folder = root / "results" / "metrics"
-    summary(files, {}, None, folder / "summary.json", folder / "validation.csv")
+    summary(files, {}, None, {}, folder / "summary.json", folder / "validation.csv")
     run(str(BIN / "dvc"), "commit", "-q", "--force")
     run("git", "add", "-A")
     run("git", "commit", "-q", "-m", "state")

@@ -50,8 +50,10 @@ def test_a_dry_run_of_the_paper_lists_all_its_jobs(native):
     # cycles in jobs of 10; diseases: three runs of 130 cycles in jobs of 5
     assert jobs["pretrain"] == pretrained + 2 * 5 + 10 + 5 * 3 * 10 + 3 * 26
     runs = 32 + 3 + 15 + 3
-    assert (jobs["normalize"], jobs["keep"], jobs["score"], jobs["evaluate"]) == (18, runs, runs, runs)
+    assert (jobs["normalize"], jobs["keep"], jobs["score"], jobs["evaluate"]) == (22, runs, runs, runs)
     assert (jobs["release"], jobs["few_shot"], jobs["evaluate_few_shot"]) == (2, 3, 1)
+    # CXR-LT: ViT-B at two resolutions and ViT-L at four; ten heads, three of them in an ensemble
+    assert (jobs["corpus"], jobs["ssl"], jobs["head"], jobs["evaluate_head"]) == (1, 6, 10, 11)
 
 
 @pytest.mark.parametrize("file", [PAPER, PROJECT / "params.yaml"], ids=lambda file: file.name)

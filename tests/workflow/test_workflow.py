@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from fxcore.cli import parser
-from fxcore.contents import FIGURES, TABLES
+from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.plan import PHASES, Plan
+from fxcore.report import cxrlt
 from fxcore.report.figure import FIGURES as MADE_FIGURES
 from fxcore.report.table import TABLES as MADE_TABLES
 from tests.conftest import PROJECT, TINY
@@ -36,7 +37,7 @@ def test_a_rule_its_command_its_log_and_its_benchmark_share_one_name(rule):
     assert f'"python -m fxcore {command} ' in body
     assert f"/logs/{rule}/" in body
     assert f"/benchmarks/{rule}/" in body
-    assert f".{rule}" in re.search(r"src=(.*)", body)[1] or rule == "normalize"
+    assert f".{rule}" in re.search(r"src=(.*)", body)[1] or rule in ("normalize", "table", "figure")
     commands = next(action for action in parser()._actions if hasattr(action, "choices") and action.dest == "command")
     assert command in commands.choices
 
@@ -51,12 +52,14 @@ def test_a_rule_says_what_it_does_and_depends_on_source_files_and_a_slice(rule):
 
 def test_rules_that_compute_on_a_gpu_ask_for_one():
     for rule, body in RULES.items():
-        assert ("gpu=" in body) == (rule in ("pretrain", "score", "few_shot")), rule
+        assert ("gpu=" in body) == (rule in ("pretrain", "score", "few_shot", "ssl", "head")), rule
 
 
 def test_plan_and_report_know_the_same_tables_and_figures():
     assert tuple(MADE_TABLES) == TABLES
     assert tuple(MADE_FIGURES) == FIGURES
+    assert tuple(cxrlt.TABLES) == CXRLT_TABLES
+    assert tuple(cxrlt.FIGURES) == CXRLT_FIGURES
 
 
 def test_snakemake_lint_has_nothing_to_say_but_that_rules_share_one_environment():
@@ -93,7 +96,17 @@ def test_targets_of_phases():
         "results-tiny/metrics/example_a_localization.json",
         "results-tiny/metrics/transfer.json",
         "results-tiny/metrics/few_shot.json",
+        *(
+            f"results-tiny/metrics/cxrlt/{name}.json"
+            for name in ("linear", "linear_random", "decoder", "joined", "both")
+        ),
     ]
+    assert plan.targets("corpus") == ["results-tiny/corpus.parquet"]
+    assert plan.targets("ssl") == [
+        f"results-tiny/backbones/{name}.safetensors" for name in ("vit/32", "vit/48", "random/48")
+    ]
+    assert plan.study.stages_of("vit") == plan.targets("ssl")[:2]
+    assert plan.targets("head")[0] == "results-tiny/predictions/cxrlt/linear.parquet"
     ends = [target for phase in ("data", "release", "evaluate", "report") for target in plan.targets(phase)]
     assert set(ends) == set(plan.targets())
 
