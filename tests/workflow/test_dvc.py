@@ -72,7 +72,7 @@ class Project:
     def planned(self) -> dict[str, str]:
         """The reason of every job that Snakemake would run, by command: `pretrain foundation_x --stage cycle_1`."""
         blocks = re.findall(
-            r"^Reason: (.*)\nShell command: python -m fxcore ([\w-]+ ?\w* ?(?:--stage \S+)?)",
+            r"^Reason: (.*)\nShell command: python -m fxcore ([\w-]+ ?\w* ?(?:--stage \S+|\d+)?)",
             self.snakemake("--dry-run", "--printshellcmds"),
             flags=re.MULTILINE,
         )
@@ -170,6 +170,7 @@ report are titles."""
 AFTERWARDS = {"finetune": {"few_shot@transfer"}}
 """Jobs that Snakemake starts for a reason of their own, and DVC after those that their stage waits for."""
 WAITING = {block: {"finetune@transfer", "few_shot@transfer"} for block in ("seed", "model", "pretrain", "evaluate")}
+WAITING["seed"] |= HEADS
 """The other way round: what they start from is made again, which is the reason that Snakemake names."""
 
 

@@ -145,7 +145,7 @@ def _panel(axis: Axes, heading: str, found: Sequence[Point]) -> None:
 def _limits(axis: Axes, every: Sequence[Point]) -> None:
     """Limits of all panels, which share them: around the points, with room for names."""
     top = max((one.high or one.ap for one in every), default=100.0)
-    axis.set_ylim(0, min(100.0, 1.1 * top + 5))
+    axis.set_ylim(0, min(103.0, 1.1 * top + 5))  # the upper half of a marker at 100
     if every:
         shares = [one.prevalence for one in every]
         axis.set_xlim(min(shares) / 1.8, min(100.0, max(shares) * 1.8))
