@@ -174,7 +174,13 @@ WAITING["seed"] |= HEADS
 """The other way round: what they start from is made again, which is the reason that Snakemake names."""
 
 
-@pytest.mark.parametrize("block", EDITS)
+ALIKE = ("model", "pretrain", "runs", "finetune", "few_shot")
+"""Blocks whose edits are tried in the long tests only: tests/test_dvc_stages.py goes through every value, without either tool."""
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, marks=[pytest.mark.long] if block in ALIKE else []) for block in EDITS]
+)
 def test_both_tools_see_an_edit_alike(project, block):
     changes, expected = EDITS[block]
     project.write(**changes)
