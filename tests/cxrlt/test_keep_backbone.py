@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from fxcore.cxrlt.keep_backbone import keep_backbone
 from fxcore.errors import InputError
 
