@@ -9,6 +9,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from fxcore.errors import InputError
 
 _CHUNK = 1 << 20
 
@@ -75,3 +78,18 @@ def link(source: Path, target: Path) -> None:
     except OSError:  # another file system, or one without links
         shutil.copy2(source, part)
     part.replace(target)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of the results says.
+
+    Raises:
+        InputError: it is not readable; how to make it again.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not readable ({error}); make it again with: snakemake --cores all --force -- {path}"
+        ) from error
+    return content

@@ -122,7 +122,7 @@ def _policies(known: Known) -> list[str]:
 def _row(name: str, field: FieldInfo) -> str:
     bounds = ", ".join(filter(None, (_bound(one) for one in field.metadata)))
     kind = _kind(field.annotation) + (f" ({bounds})" if bounds else "")
-    cells = (f"`{name}`", kind, _default(field), field.description or "")
+    cells = (f"`{name}`", kind, _default(field), " ".join((field.description or "").split()))
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

@@ -125,8 +125,7 @@ class Study:
 
     def stores_of_corpus(self, _: Wildcards) -> list[str]:
         """For `corpus`: manifests of the sources, and of what heads are measured on."""
-        of = self._of
-        return self._manifests(dict.fromkeys((of.labels, *([of.gold] if of.gold else []), *of.sources)))
+        return self._manifests(corpus_slice(self.params).datasets)
 
     def stage(self, wildcards: Wildcards) -> BackboneStage:
         """The stage that a job trains.
@@ -153,7 +152,7 @@ class Study:
 
     def stores_of_head(self, wildcards: Wildcards) -> list[str]:
         """For `head`: manifests of the datasets whose labels it reads."""
-        return self._manifests(self._of.labelled(wildcards.head))
+        return self._manifests(head_slice(self.params, wildcards.head).datasets)
 
     def heads_of(self, wildcards: Wildcards) -> list[str]:
         """For `evaluate_head`: predictions of a head, or of those of an ensemble."""
@@ -198,7 +197,7 @@ class Study:
     def minutes_of_head(self, wildcards: Wildcards, attempt: int) -> int:
         """For `head`: its epochs twice, and the images that it predicts."""
         head, sizes = self._of.heads[wildcards.head], Sizes(self.params)
-        known = [sizes.all(key) for key in self._of.labelled(wildcards.head)]
+        known = [sizes.all(key) for key in head_slice(self.params, wildcards.head).datasets]
         images = None
         if all(one is not None for one in known):
             images = 2 * head.epochs * sum(one.number for one in known if one is not None)

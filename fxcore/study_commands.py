@@ -17,8 +17,7 @@ def corpus(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
 
     slice_ = sliced(arguments, CorpusSlice, make.corpus_slice)
-    keys = dict.fromkeys((slice_.labels, *([slice_.gold] if slice_.gold else []), *slice_.sources))
-    stores = open_stores(arguments.results, keys, slice_.store_size)
+    stores = open_stores(arguments.results, slice_.datasets, slice_.store_size)
     run(slice_, stores, *(paths.corpus(arguments.results, kind) for kind in ("parquet", "json")))
 
 
@@ -55,11 +54,10 @@ def head(arguments: Arguments) -> None:
 
     slice_ = sliced(arguments, HeadSlice, lambda params: make.head_slice(params, arguments.head))
     results, of = arguments.results, slice_.head
-    keys = dict.fromkeys((slice_.labels, *([slice_.gold] if slice_.gold else []), *of.labels))
     run(
         slice_,
         paths.backbone(results, of.backbone, of.resolution),
-        open_stores(results, keys, slice_.store_size),
+        open_stores(results, slice_.datasets, slice_.store_size),
         granted(arguments),
         arguments.gpus,
         paths.head(results, slice_.name),
@@ -74,8 +72,7 @@ def evaluate_head(arguments: Arguments) -> None:
     from fxcore.data.store import open_stores
 
     slice_ = sliced(arguments, EvaluateHeadSlice, lambda params: make.evaluate_head_slice(params, arguments.head))
-    keys = (slice_.labels, *([slice_.gold] if slice_.gold else []))
-    stores = open_stores(arguments.results, keys, slice_.store_size)
+    stores = open_stores(arguments.results, slice_.datasets, slice_.store_size)
     predictions = {name: paths.head_predictions(arguments.results, name) for name in slice_.heads}
     run(slice_, predictions, stores, paths.head_metrics(arguments.results, slice_.name))
 

@@ -51,6 +51,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Those whose name starts with `name` and a dot, without it."""
+    head = f"{name}."
+    return {key.removeprefix(head): value for key, value in tensors.items() if key.startswith(head)}
+
+
 def again(path: Path) -> str:
     """What to do about a file that is not right."""
     return f"delete it and make it again; if a run made it: snakemake --cores all -- {path}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from fxcore.evaluation.bootstrap import Values, class_mean, replicates
 from fxcore.evaluation.classification import Labelled
 from fxcore.evaluation.evaluate import estimated
 from fxcore.evaluation.metric import Metric
-from fxcore.files import write_json
+from fxcore.files import read_json, write_json
 from fxcore.passes import Task
 from fxcore.seeding import derive
 from fxcore.slices.cxrlt import EvaluateHeadSlice
@@ -46,16 +45,16 @@ def evaluate_head(
     Raises:
         InputError: predictions that cannot be read, or of other images or classes than the sets'.
     """
-    told = {name: _told(path) for name, path in predictions.items()}
+    told = {name: read_json(path.with_suffix(".json")) for name, path in predictions.items()}
     tables = [_placed(_read(path), stores) for path in predictions.values()]
     prevalence: dict[str, float] = next(iter(told.values()))["prevalence"]
     frequency = groups(prevalence, slice_.frequency.head, slice_.frequency.tail)
     results: dict[str, Any] = {}
     for judge in judges(slice_, stores):
+        measured = Measured(slice_, judge, frequency)
         for aggregation, table in _aggregated(judge, dict(zip(predictions, tables, strict=True)), slice_.ensemble):
-            for task, classes in judge.tasks:
-                measured = Measured(slice_, judge, classes, frequency)
-                results.setdefault(judge.name, {}).setdefault(task, {})[aggregation] = measured.cell(table)
+            for task, cell in measured.cells(table):
+                results.setdefault(judge.name, {}).setdefault(task, {})[aggregation] = cell
     _add_gains(slice_, results)
     content = {
         "provenance": provenance.describe(slice_),
@@ -78,6 +77,7 @@ class Judge:
     table: pd.DataFrame
     """Of the store, a row an image of the set."""
     tasks: Sequence[tuple[str, tuple[str, ...]]]
+    """The classes of each; those of the first hold all others."""
 
 
 def judges(slice_: EvaluateHeadSlice, stores: Mapping[str, Store]) -> Iterator[Judge]:
@@ -98,24 +98,18 @@ def judges(slice_: EvaluateHeadSlice, stores: Mapping[str, Store]) -> Iterator[J
 
 
 class Measured:
-    """How predictions of one set and task are measured."""
+    """How predictions of one set are measured: all its classes once, of which each task takes its own."""
 
-    def __init__(
-        self,
-        slice_: EvaluateHeadSlice,
-        judge: Judge,
-        classes: tuple[str, ...],
-        frequency: Mapping[str, Frequency],
-    ) -> None:
-        self.slice, self.judge, self.classes, self.frequency = slice_, judge, classes, frequency
+    def __init__(self, slice_: EvaluateHeadSlice, judge: Judge, frequency: Mapping[str, Frequency]) -> None:
+        self.slice, self.judge, self.frequency = slice_, judge, frequency
+        _, self.classes = judge.tasks[0]
         rows = judge.table.index.to_numpy()
-        targets, known = targets_in(judge.store, classes)
+        targets, known = targets_in(judge.store, self.classes)
         self.targets, self.known = targets[rows], known[rows]
 
-    def cell(self, predictions: pd.DataFrame) -> Cell:
-        """Every metric with its interval; the replicates of the main one under `replicates`, for differences."""
-        data = Labelled(self._scores(predictions), self.targets, self.known)
-        found = metrics(data)
+    def cells(self, predictions: pd.DataFrame) -> Iterator[tuple[str, Cell]]:
+        """For each task every metric with its interval; the replicates of the main one under `replicates`, for differences."""
+        found = metrics(Labelled(self._scores(predictions), self.targets, self.known))
         table = self.judge.table
         patients = table["patient"].to_numpy()
         values = replicates(
@@ -125,13 +119,18 @@ class Measured:
             derive("bootstrap", self.judge.key, self.judge.name),
         )
         counts = {"images": len(table), "patients": len(np.unique(patients)), "studies": int(table["study"].nunique())}
-        cell = {**counts, **{name: self._metric(values[name], one) for name, one in found.items()}}
-        means = group_means(values[MAIN], self.classes, self.frequency)
-        cell["groups"] = {
+        for task, classes in self.judge.tasks:
+            columns = [self.classes.index(label) for label in classes]
+            own = {name: of[:, columns] for name, of in values.items()}
+            cell = {name: self._metric(own[name], one, columns) for name, one in found.items()}
+            yield task, {**counts, **cell, "groups": self._groups(own[MAIN], classes), "replicates": own[MAIN]}
+
+    def _groups(self, values: Values, classes: Sequence[str]) -> Cell:
+        """The mean over frequent, medium and rare classes."""
+        return {
             str(group): _around(mean.values, self.slice.confidence) | {"classes": mean.classes}
-            for group, mean in means.items()
+            for group, mean in group_means(values, classes, self.frequency).items()
         }
-        return cell | {"replicates": values[MAIN]}
 
     def _scores(self, predictions: pd.DataFrame) -> np.ndarray:
         """Probabilities (images, classes), found by the names of classes.
@@ -149,14 +148,15 @@ class Measured:
             )
         return np.asarray(wide, dtype=np.float64)
 
-    def _metric(self, values: Values, metric: Metric) -> Cell:
-        of = self.slice.confidence
+    def _metric(self, values: Values, metric: Metric, columns: Sequence[int]) -> Cell:
+        """The mean over some of the classes and each of them; `values` are of these."""
+        of, labels = self.slice.confidence, [self.classes[column] for column in columns]
         undefined = {
-            label: why
-            for label, why, value in zip(self.classes, metric.reasons, values[0], strict=True)
+            label: metric.reasons[column]
+            for label, column, value in zip(labels, columns, values[0], strict=True)
             if np.isnan(value)
         }
-        classes = {label: _around(one, of) for label, one in zip(self.classes, values.T, strict=True)}
+        classes = {label: _around(one, of) for label, one in zip(labels, values.T, strict=True)}
         return _around(class_mean(values), of) | {"classes": classes, "undefined": undefined}
 
 
@@ -215,15 +215,3 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: not readable predictions ({error}); make them again with: snakemake --cores all --force -- {path}"
         ) from error
-
-
-def _told(path: Path) -> dict[str, Any]:
-    """What `head` wrote of how a head was trained."""
-    beside = path.with_suffix(".json")
-    try:
-        content: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{beside}: not readable ({error}); make it again with: snakemake --cores all --force -- {path}"
-        ) from error
-    return content

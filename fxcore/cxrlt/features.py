@@ -17,7 +17,7 @@ from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.params.cxrlt import Fit, Vit
 from fxcore.slices.cxrlt import SslSlice
-from fxcore.tensorfile import read
+from fxcore.tensorfile import part, read
 from fxcore.training import runtime
 
 Key = tuple[int, int, int]
@@ -37,8 +37,7 @@ def frozen(path: Path, blocks: int) -> Frozen:
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: is no backbone; make it again with: snakemake --cores all -- {path}") from error
     network = VisionNetwork(slice_.vit, slice_.stage.resolution)
-    own = "teacher.backbone."
-    network.load_state_dict({name.removeprefix(own): of for name, of in tensors.items() if name.startswith(own)})
+    network.load_state_dict(part(tensors, "teacher.backbone"))
     return Frozen(network.eval().requires_grad_(False), slice_.vit, slice_.stage.resolution, blocks)
 
 

@@ -20,6 +20,7 @@ from fxcore.cxrlt.studies import partners
 from fxcore.params.cxrlt import Fit, Head
 from fxcore.progress import Progress
 from fxcore.seeding import derive
+from fxcore.tensorfile import part
 from fxcore.training import runtime
 from fxcore.training.moments import optimizer_tensors, restore_optimizer
 from fxcore.training.save import Save
@@ -115,8 +116,8 @@ class Fitting:
     def run(self, epochs: int, save: Save, facts: Mapping[str, Any]) -> None:
         """Train what is left of so many epochs; `facts` are saved along."""
         total = epochs * self.per_epoch
-        progress = Progress(f"{len(self.rates)} learning rates" if len(self.rates) > 1 else "head", total, "updates")
-        progress.done = self.updates
+        name = f"{len(self.rates)} learning rates" if len(self.rates) > 1 else "head"
+        progress = Progress(name, total - self.updates, "updates")
         targets, known = (
             torch.from_numpy(of).to(self.featured.device) for of in (self.listed.targets, self.listed.known)
         )
@@ -191,11 +192,7 @@ class Fitting:
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Continue from what `save` saved."""
-        parts: dict[str, dict[str, Tensor]] = {"heads": {}, "optimizer": {}}
-        for name, of in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = of
-        self.heads.load_state_dict(parts["heads"])
-        restore_optimizer(self.optimizer, self.heads, parts["optimizer"])
+        self.heads.load_state_dict(part(tensors, "heads"))
+        restore_optimizer(self.optimizer, self.heads, part(tensors, "optimizer"))
         self.updates = facts["updates"]
         log.info("continuing after update %d, from an autosave", self.updates)

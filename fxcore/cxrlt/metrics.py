@@ -66,6 +66,7 @@ def groups(prevalence: Mapping[str, float], head: float, tail: float) -> dict[st
     """Of each class the group, by its share of training images: above `head`, below `tail`, or between; all 0..1."""
 
     def group(share: float) -> Frequency:
+        """Of one class."""
         if share > head:
             return Frequency.HEAD
         return Frequency.TAIL if share < tail else Frequency.MEDIUM

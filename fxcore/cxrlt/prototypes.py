@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import Function, FunctionCtx
+from torch.autograd.function import Function
 
 from fxcore.training.parallel import ALONE, Group
 
@@ -46,6 +46,7 @@ class Assignments:
 
 
 _LEAST = 1e-30
+"""Of what a prototype is given, so that one which is far from every row takes nothing rather than infinitely much."""
 
 
 def _chunks(prototypes: int, size: int) -> Iterator[tuple[int, int]]:
@@ -93,7 +94,7 @@ class _CrossEntropy(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         rows: Tensor,
         directions: Tensor,
         temperature: float,
@@ -112,7 +113,8 @@ class _CrossEntropy(Function):
             top = higher
             agreed += (_wanted(targets, index, weights, start, end) * logits).sum(dim=1)
         normaliser = top + total.log()
-        _save(ctx, rows, directions, index, weights, normaliser, temperature=temperature, targets=targets, chunk=chunk)
+        ctx.save_for_backward(rows, directions, index, weights, normaliser)
+        ctx.temperature, ctx.targets, ctx.chunk = temperature, targets, chunk
         return (weights.sum(dim=1) * normaliser - agreed).sum()
 
     @staticmethod
@@ -130,12 +132,6 @@ class _CrossEntropy(Function):
             to_rows += slope @ some
             to_directions[start:end] = slope.T @ rows
         return to_rows.to(rows.dtype), to_directions, None, None, None, None, None
-
-
-def _save(ctx: Any, *tensors: Tensor, **values: Any) -> None:
-    ctx.save_for_backward(*tensors)
-    for name, value in values.items():
-        setattr(ctx, name, value)
 
 
 def _wanted(targets: Assignments, index: Tensor, weights: Tensor, start: int, end: int) -> Tensor:

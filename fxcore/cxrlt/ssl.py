@@ -35,7 +35,7 @@ from fxcore.params.cxrlt import Curve
 from fxcore.progress import Progress
 from fxcore.seeding import derive
 from fxcore.slices.cxrlt import SslSlice
-from fxcore.tensorfile import read, write
+from fxcore.tensorfile import part, read, write
 from fxcore.training import parallel, runtime
 from fxcore.training.history import Row, write_history
 from fxcore.training.moments import optimizer_tensors, restore_optimizer
@@ -138,7 +138,7 @@ class Pretrainer:
         side = self.stage.resolution // self.slice.vit.patch
         for name, network in (("student", self.student), ("teacher", self.teacher.model)):
             source = name if self.how.carry else "student"
-            found = {key.removeprefix(f"{source}."): of for key, of in tensors.items() if key.startswith(f"{source}.")}
+            found = part(tensors, source)
             if self.how.carry:
                 found[POSITIONS] = resampled(found[POSITIONS], side)
             else:
@@ -159,8 +159,8 @@ class Pretrainer:
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> list[Row]:
         """Continue from what `save` saved; the rows of the updates done."""
         for name, network in (("student", self.student), ("teacher", self.teacher.model)):
-            network.load_state_dict(_part(tensors, name))
-        restore_optimizer(self.optimizer, self.student, _part(tensors, "optimizer"))
+            network.load_state_dict(part(tensors, name))
+        restore_optimizer(self.optimizer, self.student, part(tensors, "optimizer"))
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])
         self.updates = facts["updates"]
@@ -174,8 +174,8 @@ class Pretrainer:
             FloatingPointError: a loss that is not finite.
         """
         mine = self.stage.batch_size // self.group.size
-        part = slice(self.group.rank * mine, (self.group.rank + 1) * mine)
-        batches = Batches(len(self.samples), self.stage.batch_size, self.seed, self.updates, self.stage.updates, part)
+        share = slice(self.group.rank * mine, (self.group.rank + 1) * mine)
+        batches = Batches(len(self.samples), self.stage.batch_size, self.seed, self.updates, self.stage.updates, share)
         loader: DataLoader[Views] = DataLoader(
             self.samples,
             batch_sampler=batches,
@@ -187,7 +187,7 @@ class Pretrainer:
         )
         for views in loader:
             begun = time.perf_counter()
-            numbers = self._update(views, part)
+            numbers = self._update(views, share)
             self.updates += 1
             yield {
                 "update": self.updates,
@@ -197,9 +197,9 @@ class Pretrainer:
                 "memory": round(runtime.peak(self.device), 3),
             }
 
-    def _update(self, views: Views, part: slice) -> dict[str, float]:
+    def _update(self, views: Views, share: slice) -> dict[str, float]:
         torch.manual_seed(derive(self.seed, "update", self.updates))
-        masked = self._masks(part).to(self.device, non_blocking=True)
+        masked = self._masks(share).to(self.device, non_blocking=True)
         self.group.part_ways()
         large, small = (
             one.to(self.device, non_blocking=True).transpose(0, 1).flatten(0, 1)[:, None].float() / 255 for one in views
@@ -227,12 +227,12 @@ class Pretrainer:
         found = {"loss": sum(values), **dict(zip(terms, values, strict=True)), "gradient_norm": length}
         return moving | {"temperature": now.temperature} | found
 
-    def _masks(self, part: slice) -> Tensor:
+    def _masks(self, share: slice) -> Tensor:
         """Of this process's global crops, drawn for the whole batch: crop 1 of its images, then crop 2."""
         side, images = self.stage.resolution // self.slice.vit.patch, self.stage.batch_size
         random = np.random.Generator(np.random.PCG64(derive(self.seed, "masks", self.updates)))
         whole = masks(GLOBALS * images, side, self.how.masking, random)
-        return torch.from_numpy(whole).view(GLOBALS, images, -1)[:, part].flatten(0, 1)
+        return torch.from_numpy(whole).view(GLOBALS, images, -1)[:, share].flatten(0, 1)
 
     def _step(self, now: Now) -> Tensor:
         """Move the student; the norm of all gradients before they are cut."""
@@ -240,15 +240,11 @@ class Pretrainer:
             group["lr"] = 0.0 if now.frozen and group["prototypes"] else now.rate * group["factor"]
             group["weight_decay"] = now.weight_decay if group["decays"] else 0.0
         self.scaler.unscale_(self.optimizer)
-        parts = (self.student.backbone, self.student.dino, self.student.ibot)
-        norms = [torch.nn.utils.clip_grad_norm_(part.parameters(), self.how.clip, foreach=True) for part in parts]
+        networks = (self.student.backbone, self.student.dino, self.student.ibot)
+        norms = [torch.nn.utils.clip_grad_norm_(one.parameters(), self.how.clip, foreach=True) for one in networks]
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return torch.stack(norms).norm()
-
-
-def _part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}."): of for key, of in tensors.items() if key.startswith(f"{name}.")}
 
 
 def ssl(
@@ -283,13 +279,14 @@ def ssl(
         trainer = Pretrainer(slice_, corpus, stores, device, machine.workers, group)
         began = None if start is None else _begin(trainer, start)
         told = {"slice": slice_.model_dump(mode="json"), "began": began}
-        rows = _train(trainer, Save(work, machine.autosave, told))
+        save = Save(work, machine.autosave, told)
+        rows = _train(trainer, save)
         if not group.first:
             return
         made = provenance.describe(slice_) | {"began": began, "images": len(corpus)}
         write_history(output.with_suffix(".csv"), rows, COLUMNS)
         write(output, trainer.tensors(), {"provenance": made, "updates": trainer.updates})
-    work.unlink(missing_ok=True)
+    save.remove()
 
 
 def _begin(trainer: Pretrainer, start: Path) -> str:

@@ -333,11 +333,6 @@ class CxrLt(Block):
         added = (name for head in self.heads.values() for name in head.labels)
         return tuple(dict.fromkeys((self.labels, *([self.gold] if self.gold else []), *self.sources, *added)))
 
-    def labelled(self, head: str) -> tuple[str, ...]:
-        """Datasets whose labels train or measure a head, that of the study first."""
-        gold = (self.gold,) if self.gold else ()
-        return tuple(dict.fromkeys((self.labels, *gold, *self.heads[head].labels)))
-
     @property
     def measured(self) -> tuple[str, ...]:
         """Names of heads and ensembles."""

@@ -145,7 +145,7 @@ class Params(Block):
         for key in study.datasets:
             if key not in self.datasets:
                 raise ValueError(f"cxrlt: no dataset {key}; {nearest(key, self.datasets)}")
-        labelled = {key for head in study.heads for key in study.labelled(head)}
+        labelled = {study.labels, study.gold, *(key for head in study.heads.values() for key in head.labels)}
         for key in study.datasets:
             if key in labelled and not self.datasets[key].classes(Task.CLASSIFICATION):
                 raise ValueError(f"cxrlt: {key} has no labels of classification, which heads are trained on")

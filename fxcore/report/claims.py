@@ -23,7 +23,7 @@ def claims(results: Results) -> Table:
     rows = [(one["claim"], one["where"], one["published"], _ours(one), one["verdict"], one["note"]) for one in records]
     counts = Counter(one["verdict"].partition(":")[0].partition(" (")[0] for one in records)
     tally = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items(), reverse=True))
-    keys = list(results.slice.titles)
+    keys = results.visited
     caption = (
         f"{results.kind(keys)} {len(records)} claims of Islam et al. 2025: {tally}. Effects are in percentage points of the metric"
         f" of the task, on the test split, of the runs of this experiment, one seed, with"

@@ -13,14 +13,14 @@ from typing import Any
 
 from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.files import sha256
+from fxcore.files import read_json, sha256
 from fxcore.params.registry import registry
 from fxcore.passes import Split
 from fxcore.report import finetuning
 from fxcore.report.few_shot_curve import few_shot
 from fxcore.report.finetuned import shown as shown_in
 from fxcore.report.panels import KINDS
-from fxcore.report.results import Results, read_json
+from fxcore.report.results import Results
 from fxcore.training.keep import Kept
 
 Facts = dict[str, Any]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fxcore import paths
-from fxcore.errors import InputError
+from fxcore.files import read_json
 from fxcore.params.datasets import Dataset
 from fxcore.params.registry import registry
 from fxcore.params.runs import Run
@@ -67,6 +66,12 @@ class Results(Stores):
         self.slice = slice_
 
     @property
+    def visited(self) -> list[str]:
+        """Datasets that a run trains on; the CXR-LT study has tables of its own."""
+        named = {key for run in self.slice.runs.values() for key in run.train.visits}
+        return [key for key in self.titles if key in named]
+
+    @property
     def joint(self) -> tuple[str, Run]:
         """The run that the tables are about."""
         return next((name, run) for name, run in self.slice.runs.items() if run.role == "joint")
@@ -115,18 +120,3 @@ def _splitting(dataset: Dataset) -> str:
     if Split.TEST not in given:
         return "validation and test held out by patient"
     return OWN if Split.VAL in given else "the release's own test set, validation held out by patient"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file of the results says.
-
-    Raises:
-        InputError: it is not readable; how to make it again.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: not readable ({error}); make it again with: snakemake --cores all --force -- {path}"
-        ) from error
-    return content

@@ -30,10 +30,8 @@ def table1_datasets(results: Results) -> Table:
     """Datasets and heads (Table 1 of the paper): what is annotated for each task, in each split."""
     records: list[dict[str, object]] = []
     numbers = dict.fromkeys(Task, 0)
-    visited = {key for run in results.slice.runs.values() for key in run.train.visits}
-    for key, title in results.slice.titles.items():
-        if key not in visited:  # of the CXR-LT study, which has a table of its own
-            continue
+    for key in results.visited:
+        title = results.titles[key]
         manifest, dataset = results.manifest(key), results.dataset(key)
         for task in dataset.tasks:
             numbers[task] += 1
@@ -67,7 +65,7 @@ def table1_datasets(results: Results) -> Table:
         for one in records
     ]
     caption = (
-        f"{results.kind(visited)} Images annotated for each task, and the patients they are of;"
+        f"{results.kind(results.visited)} Images annotated for each task, and the patients they are of;"
         " an image without an annotation is unknown to that task, not negative."
     )
     return Table("Table 1. Datasets and heads", caption, records, header, rows)

@@ -20,6 +20,11 @@ class CorpusSlice(Block):
     holdout: Held
     sources: dict[str, tuple[Split, ...]]
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What the job reads: what heads are measured on, and the sources."""
+        return _named(self.labels, self.gold, *self.sources)
+
 
 class SslSlice(Block):
     """For `ssl`: one stage of one backbone; the stage that it goes on from and its images come as files."""
@@ -52,6 +57,11 @@ class HeadSlice(Block):
     head: Head
     fit: Fit
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Whose labels train or measure the head, those of the study first."""
+        return _named(self.labels, self.gold, *self.head.labels)
+
 
 class EvaluateHeadSlice(Block):
     """For `evaluate_head`: a head or an ensemble, and the intervals."""
@@ -65,3 +75,13 @@ class EvaluateHeadSlice(Block):
     frequency: Frequency
     resamples: int
     confidence: float
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Whose labels measure it."""
+        return _named(self.labels, self.gold)
+
+
+def _named(*keys: str | None) -> tuple[str, ...]:
+    """The keys that there are, each once."""
+    return tuple(dict.fromkeys(key for key in keys if key is not None))

@@ -16,7 +16,7 @@ from torch import Tensor
 from fxcore.errors import InputError
 from fxcore.slices.data import Heads
 from fxcore.slices.train import TrainSlice
-from fxcore.tensorfile import again, read, write
+from fxcore.tensorfile import again, part, read, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,7 @@ class TrainState:
 
     def part(self, name: str) -> dict[str, Tensor]:
         """Tensors whose name starts with `name`, without it: "student", "teacher", "optimizer"."""
-        return {
-            key.removeprefix(f"{name}."): value for key, value in self.tensors.items() if key.startswith(f"{name}.")
-        }
+        return part(self.tensors, name)
 
     def save(self, weights: Path, optimizer: Path) -> None:
         """Write both files, each atomically and with the checksum of its tensors."""

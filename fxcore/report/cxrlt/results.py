@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fxcore import paths
-from fxcore.report.results import Stores, read_json
+from fxcore.files import read_json
+from fxcore.report.results import Stores
 from fxcore.slices.cxrlt_report import CxrltReportSlice
 
 Cell = Mapping[str, Any]
