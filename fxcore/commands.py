@@ -15,7 +15,7 @@ from fxcore.errors import InputError
 from fxcore.params import experiment
 from fxcore.predict.options import Options
 from fxcore.slices import make
-from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
+from fxcore.slices.data import PhantomSlice, SplitSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
 from fxcore.slices.report import FigureSlice, TableSlice
@@ -104,13 +104,23 @@ def check(arguments: Arguments) -> None:
         raise InputError(f"{len(bad)} of {len(findings)} datasets cannot be used as they are: {', '.join(bad)}")
 
 
+def split(arguments: Arguments) -> None:
+    """Say which images of a family of datasets train, choose and test."""
+    from fxcore.data.split import split as run
+    from fxcore.data.store import unsplit
+
+    slice_ = sliced(arguments, SplitSlice, lambda params: make.split_slice(params, arguments.family))
+    stores = unsplit(arguments.results, slice_.datasets, slice_.store_size)
+    run(slice_, stores, partial(paths.split, arguments.results))
+
+
 def visits(arguments: Arguments) -> None:
     """List what the stores that a run trains on hold."""
     from fxcore.data.store import open_stores
     from fxcore.data.visits import visits as run
 
     slice_ = sliced(arguments, VisitsSlice, lambda params: make.visits_slice(params, arguments.run))
-    stores = open_stores(arguments.results, dict(slice_.visits), slice_.store_size)
+    stores = open_stores(arguments.results, slice_.datasets, slice_.store_size)
     run(slice_, stores, paths.visits(arguments.results, slice_.run))
 
 
@@ -152,7 +162,7 @@ def score(arguments: Arguments) -> None:
 
 def few_shot(arguments: Arguments) -> None:
     """Train a run again on few images, and predict the test set each time."""
-    from fxcore.data.store import Store
+    from fxcore.data.store import open_stores
     from fxcore.evaluation.few_shot import few_shot as run
 
     slice_ = sliced(arguments, FewShotSlice, lambda params: make.few_shot_slice(params, arguments.run))
@@ -160,7 +170,7 @@ def few_shot(arguments: Arguments) -> None:
     ((dataset, _),) = train.visits
     run(
         slice_,
-        Store(paths.store(results, dataset, train.store_size)),
+        open_stores(results, [dataset], train.store_size)[dataset],
         train.origin(results),
         granted(arguments),
         arguments.gpus,

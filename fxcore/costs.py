@@ -98,7 +98,7 @@ def store(params: Params, sizes: Sizes, key: str) -> Images | None:
     """Bytes of a dataset's store: as they are, or its pictures and masks as expected, the masks at most; None if unknown."""
     side = params.store_size
     folder = paths.store(Path(params.results_root), key, side)
-    if sizes.manifest(key):
+    if sizes.counts(key):
         return Images(sum((folder / name).stat().st_size for name in paths.STORE_FILES))
     images = sizes.all(key)
     if images is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,11 @@ Artifact = Callable[[Path, str, str], Path]
 """Of a results root, a name and a kind."""
 
 MANIFEST = "manifest.json"
-"""Of what is kept of a run; it vouches for the other files."""
+"""Of a store, or of what is kept of a run; it is written last and vouches for the other files."""
 STORE_FILES = (
     "images.npy",
     "masks.npy",
+    "thumbs.npy",
     "images.parquet",
     "labels.parquet",
     "boxes.parquet",
@@ -45,6 +46,17 @@ def store_native(results: Path, key: str, size: int | str) -> Path:
 def phantom(results: Path, key: str) -> Path:
     """Native folder of a phantom dataset; apart from the stores, which DVC keeps."""
     return results / "phantoms" / key
+
+
+def split(results: Path, key: str, kind: str) -> Path:
+    """The split of each image of a dataset: `parquet` lists them, `json` counts them."""
+    return results / "splits" / f"{key}.{kind}"
+
+
+def split_stores(results: Path, keys: Iterable[str], size: int) -> list[str]:
+    """What a job depends on that reads the stores of some datasets, and the splits of their images."""
+    of = ((store(results, key, size) / MANIFEST, split(results, key, "parquet")) for key in keys)
+    return [str(one) for files in of for one in files]
 
 
 def visits(results: Path, run: str) -> Path:

@@ -5,16 +5,15 @@ Methods that take wildcards are Snakemake input and params functions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fxcore import contents, machine, paths, resources, sources
-from fxcore.data.native import Native, adapter_of, fingerprints, locate
+from fxcore import contents, machine, paths, resources
 from fxcore.errors import InputError
+from fxcore.holdings import Holdings
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params, load
 from fxcore.params.training import Start
@@ -25,10 +24,8 @@ from fxcore.slices.make import (
     few_shot_slice,
     figure_slice,
     keep_slice,
-    phantom_slice,
     release_slice,
     score_slice,
-    store_slice,
     table_slice,
     train_slice,
     visits_slice,
@@ -38,7 +35,20 @@ from fxcore.study import Study, one_of
 from fxcore.training.keep import worth_keeping
 from fxcore.work import Sizes
 
-PHASES = ("data", "visits", "train", "score", "release", "few_shot", "corpus", "ssl", "head", "evaluate", "report")
+PHASES = (
+    "data",
+    "split",
+    "visits",
+    "train",
+    "score",
+    "release",
+    "few_shot",
+    "corpus",
+    "ssl",
+    "head",
+    "evaluate",
+    "report",
+)
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
 SETTINGS = ("params", "phase", "strict", "backbone")
 """What Snakemake's `--config` takes; `backbone` asks for all stages of one."""
@@ -79,7 +89,7 @@ class Plan:
             InputError: one line naming file, key or folder, and what to do.
         """
         plan = cls(load(Path(file)), machine.load())
-        _ = plan._native_files
+        plan.data.check()
         plan.study.check()
         for run, one in plan.params.runs.items():
             start = one.train.start
@@ -98,6 +108,11 @@ class Plan:
         return Path(self.params.results_root)
 
     @cached_property
+    def data(self) -> Holdings:
+        """The jobs of the datasets."""
+        return Holdings(self.params, self.machine)
+
+    @cached_property
     def study(self) -> Study:
         """The jobs of the CXR-LT study."""
         return Study(self.params, self.machine)
@@ -107,9 +122,6 @@ class Plan:
         """Of wildcards: what they may be."""
         runs = {"dataset": one_of(self.params.datasets), "run": one_of(self.params.trained)}
         return {**runs, "stage": r"cycle_\d+(-\d\d)?", **self.study.constraints}
-
-    def _store(self, key: str) -> Path:
-        return paths.store(self.results, key, self.params.store_size)
 
     # Runs and stages
 
@@ -150,10 +162,11 @@ class Plan:
         report = [paths.table(self.results, name, kind) for name in self.tables for kind in paths.TABLE_KINDS]
         report += [paths.figure(self.results, name, kind) for name in self.figures for kind in paths.FIGURE_KINDS]
         report += [paths.index(self.results)]
-        stores = list(map(Path, self._manifests()))
+        stores = list(map(Path, self.data.manifests))
         found: dict[str | None, list[Path]] = {
             None: [*stores, *metrics, *weights, *report],
             "data": stores,
+            "split": list(map(Path, self.data.lists)),
             "visits": [paths.visits(self.results, run) for run in runs],
             "train": [paths.kept(self.results, run) / paths.MANIFEST for run in runs],
             "score": [paths.predictions(self.results, run) for run in runs],
@@ -171,58 +184,10 @@ class Plan:
 
     # Inputs
 
-    def phantom_of_dataset(self, wildcards: Wildcards) -> list[str]:
-        """For `normalize`: the folder of a phantom, which a rule makes."""
-        return [str(self._native(wildcards.dataset).folder)] if self._is_phantom(wildcards.dataset) else []
-
-    def native(self, wildcards: Wildcards) -> dict[str, str] | None:
-        """For `normalize`: what the native files are that a dataset's store is made from; None of a phantom, which is an input.
-
-        A parameter and no input: where the disk that they lie on is not there, the store stays as good, and what it was made from
-        stands for them.
-        """
-        return self._native_files.get(wildcards.dataset)
-
-    @cached_property
-    def _native_files(self) -> dict[str, dict[str, str]]:
-        """Fingerprints of the files of each dataset that is no phantom, by name.
-
-        Raises:
-            InputError: one is missing, and there is no store.
-        """
-        found: dict[str, dict[str, str]] = {}
-        for key, dataset in self.params.datasets.items():
-            if self._is_phantom(key):
-                continue
-            native = self._native(key)
-            try:
-                found[key] = fingerprints(adapter_of(dataset).files(key, dataset, native), native.folder)
-            except InputError:
-                if not (self._store(key) / "manifest.json").exists():
-                    raise
-                record = paths.store_native(self.results, key, self.params.store_size)
-                found[key] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        return found
-
-    def _is_phantom(self, key: str) -> bool:
-        return self.params.datasets[key].source == "phantom"
-
-    def _native(self, key: str) -> Native:
-        return locate(self.results, self.machine, key, self.params.datasets[key])
-
-    def phantom_sources(self, wildcards: Wildcards) -> list[str]:
-        """For `phantom`: our source files, those of the format's writer and no other among them."""
-        writer = self.params.datasets[wildcards.dataset].adapter
-        return sorted({*sources.closure("fxcore.phantom.phantom"), *sources.closure(f"fxcore.phantom.native.{writer}")})
-
-    def normalize_sources(self, wildcards: Wildcards) -> list[str]:
-        """For `normalize`: our source files, those of the dataset's adapter and no other among them."""
-        adapter = self.params.datasets[wildcards.dataset].adapter
-        return sorted({*sources.closure("fxcore.data.normalize"), *sources.closure(f"fxcore.data.adapters.{adapter}")})
-
     def stores_of_run(self, wildcards: Wildcards) -> list[str]:
-        """For `visits`: manifests of the stores a run visits; a manifest is written last and vouches for the other files."""
-        return [str(self._store(key) / "manifest.json") for key in self.params.trained[wildcards.run].train.visits]
+        """For `visits`: the stores and splits of what a run trains on, and of what those trained on that it starts from."""
+        of = visits_slice(self.params, wildcards.run)
+        return paths.split_stores(self.results, of.datasets, of.store_size)
 
     def previous_state(self, wildcards: Wildcards) -> list[str]:
         """For `pretrain`: the state a stage continues, weights and optimiser; the first, what the run starts from."""
@@ -254,9 +219,6 @@ class Plan:
         every = self.params.trained[run].train.keep_every
         return list(map(str, worth_keeping(self.stages(run), every, paths.checkpoints(self.results, run))))
 
-    def _manifests(self) -> list[str]:
-        return [str(self._store(key) / "manifest.json") for key in self.params.datasets]
-
     def metrics_of_runs(self, _: Wildcards) -> list[str]:
         """For `summary`: the metrics of every run."""
         return [str(paths.metrics(self.results, run)) for run in self.params.trained]
@@ -272,11 +234,11 @@ class Plan:
 
     def table_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a table is made from."""
-        return [*self._manifests(), *map(str, contents.table_reads(self.params, wildcards.table))]
+        return [*self.data.facts, *map(str, contents.table_reads(self.params, wildcards.table))]
 
     def figure_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a figure is made from."""
-        return [*self._manifests(), *map(str, contents.figure_reads(self.params, wildcards.figure))]
+        return [*self.data.facts, *map(str, contents.figure_reads(self.params, wildcards.figure))]
 
     def report_sources(self, wildcards: Wildcards) -> tuple[str, ...]:
         """For `table` and `figure`: our source files."""
@@ -299,14 +261,6 @@ class Plan:
     def root(self, _: Wildcards) -> str:
         """The results root, for the command line of every job."""
         return str(self.results)
-
-    def phantom_slice(self, wildcards: Wildcards) -> str:
-        """For `phantom`."""
-        return phantom_slice(self.params, wildcards.dataset).canonical()
-
-    def store_slice(self, wildcards: Wildcards) -> str:
-        """For `normalize`."""
-        return store_slice(self.params, wildcards.dataset).canonical()
 
     def visits_slice(self, wildcards: Wildcards) -> str:
         """For `visits`."""
@@ -370,12 +324,6 @@ class Plan:
     def memory(self, _: Wildcards, threads: int, attempt: int) -> int:
         """Of a job that holds networks or decodes images, in MB; a cluster's jobs ask for it, local runs ignore it."""
         return resources.memory(threads, attempt)
-
-    def minutes_to_normalize(self, wildcards: Wildcards, threads: int, attempt: int) -> int:
-        """For `normalize`: the time that a cluster's job asks for."""
-        images = Sizes(self.params).all(wildcards.dataset)
-        rate = resources.DECODED_PER_SECOND * threads
-        return resources.minutes(None if images is None else images.number, rate, attempt)
 
     def minutes_to_train(self, wildcards: Wildcards, attempt: int) -> int:
         """For `pretrain`."""

@@ -120,12 +120,12 @@ class Study:
 
     # Inputs
 
-    def _manifests(self, keys: Iterable[str]) -> list[str]:
-        return [str(paths.store(self.results, key, self.params.store_size) / paths.MANIFEST) for key in keys]
+    def _stores(self, keys: Iterable[str]) -> list[str]:
+        return paths.split_stores(self.results, keys, self.params.store_size)
 
     def stores_of_corpus(self, _: Wildcards) -> list[str]:
-        """For `corpus`: manifests of the sources, and of what heads are measured on."""
-        return self._manifests(corpus_slice(self.params).datasets)
+        """For `corpus`: stores and splits of the sources, and of what heads are measured on."""
+        return self._stores(corpus_slice(self.params).datasets)
 
     def stage(self, wildcards: Wildcards) -> BackboneStage:
         """The stage that a job trains.
@@ -151,8 +151,8 @@ class Study:
         return str(paths.backbone(self.results, head.backbone, head.resolution))
 
     def stores_of_head(self, wildcards: Wildcards) -> list[str]:
-        """For `head`: manifests of the datasets whose labels it reads."""
-        return self._manifests(head_slice(self.params, wildcards.head).datasets)
+        """For `head`: stores and splits of the datasets whose labels it reads."""
+        return self._stores(head_slice(self.params, wildcards.head).datasets)
 
     def heads_of(self, wildcards: Wildcards) -> list[str]:
         """For `evaluate_head`: predictions of a head, or of those of an ensemble."""

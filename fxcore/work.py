@@ -1,4 +1,4 @@
-"""How much work an experiment is: counted where a store is made, expected where only the registry knows a dataset's size."""
+"""How much work an experiment is: counted where images are split, expected where only the registry knows a dataset's size."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from fxcore import paths
 from fxcore.params.experiment import Params
+from fxcore.params.families import rule
 from fxcore.params.registry import registry
 from fxcore.passes import Pass, Split, Task
 from fxcore.slices.make import train_slice
@@ -43,32 +44,32 @@ class Sizes:
         self._manifests: dict[str, Mapping[str, Any] | None] = {}
         self._batch_sizes: dict[str, int] = {}
 
-    def manifest(self, key: str) -> Mapping[str, Any] | None:
-        """What a dataset's store says of itself; None before it is made."""
+    def counts(self, key: str) -> Mapping[str, Any] | None:
+        """What the splits of a dataset count; None before they are made."""
         if key not in self._manifests:
-            path = paths.store(Path(self.params.results_root), key, self.params.store_size) / "manifest.json"
+            path = paths.split(Path(self.params.results_root), key, "json")
             self._manifests[key] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
         return self._manifests[key]
 
     def _before(self, key: str) -> tuple[Mapping[Split, int], bool] | None:
-        """Images by split before the store is made, and whether they are only expected: of a phantom they are given."""
+        """Images by split before they are split, and whether they are only expected: of a phantom they are given."""
         dataset = self.params.datasets[key]
         known = registry().get(key) or registry().get(dataset.adapter)  # several may be read from one release
         if dataset.phantom:
             return dataset.phantom, False
-        return (known.images(dataset.holdout), True) if known else None
+        return (known.images(rule(self.params, key)["holdout"]), True) if known else None
 
     def annotated(self, key: str, task: Task, split: Split = Split.TRAIN) -> Images | None:
-        """Images of a split annotated for a task; before the store is made all of the split; None where nothing is known."""
-        if manifest := self.manifest(key):
-            return Images(manifest["annotated"][task][split])
+        """Images of a split annotated for a task; before they are counted all of the split; None where nothing is known."""
+        if counts := self.counts(key):
+            return Images(counts["annotated"][task][split])
         before = self._before(key)
         return before and Images(before[0].get(split, 0), before[1])
 
     def all(self, key: str) -> Images | None:
         """Images of all splits; None where nothing is known."""
-        if manifest := self.manifest(key):
-            return Images(sum(manifest["images"].values()))
+        if counts := self.counts(key):
+            return Images(sum(counts["images"].values()))
         before = self._before(key)
         return before and Images(sum(before[0].values()), before[1])
 

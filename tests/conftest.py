@@ -6,7 +6,7 @@ import copy
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,11 @@ from PIL import Image
 
 from fxcore import yamlfile
 from fxcore.params.experiment import Params, load
-from fxcore.slices.data import StoreSlice
+from fxcore.params.splits import Holdout, Near
+from fxcore.slices.data import SplitRule, SplitSlice, StoreSlice
+
+if TYPE_CHECKING:
+    from fxcore.data.store import Store
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -54,14 +58,13 @@ def tiny(_tiny):
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory):
     """The store of the tiny preset's dataset, made once; no test changes it."""
-    from fxcore.data.store import Store
     from fxcore.phantom.phantom import write
     from fxcore.slices.make import phantom_slice, store_slice
 
     root, params = tmp_path_factory.mktemp("data"), load(TINY)
     write(phantom_slice(params, "example_a"), root / "native")
     make_store(store_slice(params, "example_a"), root / "native", root / "store")
-    return {"example_a": Store(root / "store")}
+    return {"example_a": split_store(root / "store")}
 
 
 BESIDE: dict[str, Any] = {"finetune": {}, "few_shot": {}, "release": [], "cxrlt": None}
@@ -78,6 +81,18 @@ def changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
             block = block.setdefault(name, {})
         block[last] = value
     return made
+
+
+def split_store(folder: Path, policy: str = "leak_free", **of: Any) -> Store:
+    """The store in a folder, split by a policy; `of` are parts that are held out."""
+    from fxcore.data.split import split
+    from fxcore.data.store import Store
+
+    key = Store(folder).manifest["params"]["key"]
+    rule = SplitRule(policy=policy, holdout=Holdout(**of))
+    slice_ = SplitSlice(family=key, store_size=1, seed=0, near=Near(), datasets={key: rule})
+    split(slice_, {key: Store(folder)}, lambda _, kind: folder / f"split.{kind}")
+    return Store(folder, folder / "split.parquet")
 
 
 def make_store(slice_: StoreSlice, folder: Path, store: Path, processes: int = 1) -> None:

@@ -150,6 +150,8 @@ def test_a_job_can_be_run_by_hand_from_a_parameter_file(tmp_path):
     assert cli.main(["phantom", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
     assert cli.main(["normalize", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
     assert (tmp_path / "data/example_a/72/manifest.json").exists()
+    assert cli.main(["split", "example_a", "--params", str(TINY), "--results", str(tmp_path)]) == 0
+    assert (tmp_path / "splits/example_a.parquet").exists()
     assert cli.main(["visits", "foundation_x", "--params", str(TINY), "--results", str(tmp_path)]) == 0
     assert (tmp_path / "visits/foundation_x.json").exists()
 

@@ -110,7 +110,7 @@ def _resolved(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
         items = _at(content, stage["foreach"].strip("${}").split("."))
         for key in items:
             names = {"key": key, "item": key, "store_size": str(content["store_size"])}
-            if name == "finetune":
+            if name in ("finetune", "finetune_visits"):
                 names["item.train.start.run"] = items[key]["train"]["start"]["run"]
             if name == "head":
                 names |= {f"item.{field}": str(items[key][field]) for field in ("backbone", "resolution")}
@@ -137,6 +137,8 @@ def _jobs(content: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in params.datasets:
         found[f"data@{key}"] = (make.phantom_slice(params, key), make.store_slice(params, key), plan.targets("data"))
+    families = plan.data.families
+    found["split"] = ([make.split_slice(params, family) for family in families], plan.targets("split"))
     for run, visits in zip(params.trained, plan.targets("visits"), strict=True):
         wildcards = type("Wildcards", (), {"run": run})()
         listed = (make.visits_slice(params, run), visits, plan.stores_of_run(wildcards))
@@ -208,6 +210,10 @@ DVC_ONLY = {
     **{leaf: {"evaluate"} for leaf in CASES if leaf[:2] == ("cxrlt", "heads")},
     ("cxrlt", "ensembles", "both", "title"): {"evaluate"},
     **{leaf: {"report"} for leaf in CASES if leaf[:2] == ("cxrlt", "backbones") and leaf[-1] == "gpus"},
+    # Phantoms hold out what their numbers say.
+    **{leaf: {"split"} for leaf in CASES if leaf[:2] == ("splits", "holdout")},
+    # What is said of datasets decides families and what phantoms hold out, and dvc.yaml cannot name that of all datasets alone.
+    **{leaf: {"split"} for leaf in CASES if leaf[0] == "datasets" and leaf[2] not in ("adapter", "phantom")},
 }
 """Stages that DVC starts in vain: Snakemake has nothing to do in them."""
 
@@ -246,6 +252,7 @@ def test_every_stage_asks_for_values_that_the_parameter_file_spells_out(content)
 
 RULES = {
     "data": ("data.normalize", "data.adapters.*", "phantom.phantom", "phantom.native.*"),
+    "split": ("data.split",),
     "visits": ("data.visits",),
     "pretrain": ("training.pretrain", "training.keep"),
     "score": ("evaluation.score",),

@@ -4,8 +4,9 @@ import pytest
 
 from fxcore import yamlfile
 from fxcore.params.blocks import merged
-from fxcore.params.datasets import Dataset, Holdout
+from fxcore.params.datasets import Dataset
 from fxcore.params.registry import completed, registry
+from fxcore.params.splits import Holdout
 from fxcore.passes import Task, passes
 from fxcore.slices.make import release_slice
 

@@ -8,8 +8,8 @@ from fxcore import resources, yamlfile
 from fxcore.costs import store
 from fxcore.machine import Machine
 from fxcore.params import experiment
-from fxcore.params.datasets import Holdout
 from fxcore.params.registry import registry
+from fxcore.params.splits import Holdout
 from fxcore.passes import Split, Task
 from fxcore.plan import Plan
 from fxcore.slices.make import train_slice
@@ -61,11 +61,11 @@ def test_a_cycle_of_the_paper_counts_35717_updates(paper):
 def test_what_is_counted_in_a_store_is_not_expected(tiny, stores, tmp_path):
     params = tiny(results_root=str(tmp_path))
     assert Sizes(params).annotated("example_a", SEG) == Images(12)
-    folder = tmp_path / "data/example_a"
+    folder = tmp_path / "splits"
     folder.mkdir(parents=True)
-    (folder / "72").symlink_to(stores["example_a"].folder)
-    manifest = Sizes(params).manifest("example_a")
-    assert Sizes(params).all("example_a") == Images(sum(manifest["images"].values())) == Images(24)
+    (folder / "example_a.json").symlink_to(stores["example_a"].folder / "split.json")
+    counts = Sizes(params).counts("example_a")
+    assert Sizes(params).all("example_a") == Images(sum(counts["images"].values())) == Images(24)
     assert [Sizes(params).annotated("example_a", LOC, split) for split in Split] == [Images(12), Images(6), Images(6)]
 
 
@@ -110,7 +110,7 @@ def test_jobs_ask_for_the_time_that_their_images_take(paper):
     ]
     assert plan.minutes_to_train(Wildcards, 9) == 3 * 24 * 60
     # 377,110 images at ten a second and thread
-    assert plan.minutes_to_normalize(Wildcards, threads=8, attempt=1) == ceil(15 + 2 * 377110 / 80 / 60)
+    assert plan.data.minutes_to_normalize(Wildcards, threads=8, attempt=1) == ceil(15 + 2 * 377110 / 80 / 60)
     assert plan.memory(Wildcards, threads=8, attempt=2) == 2 * (12000 + 8 * 2000)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -16,8 +15,6 @@ from fxcore.data.records import Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
-
-log = logging.getLogger(__name__)
 
 DARK = 0.02
 """Share of frontal pictures that may have corners brighter than the chest: more, and pictures are likely inverted."""
@@ -41,10 +38,10 @@ def run(taken: Intake, decoded: Sequence[Decoded], dataset: Dataset) -> list[dic
     """Check the records of a store against each other and their pictures.
 
     Raises:
-        InputError: what a store must not have: one picture in two splits, or structures of the wrong side.
+        InputError: what a store must not have: structures of the wrong side.
     """
     found = [
-        _duplicates(taken.records, decoded),
+        _duplicates(taken, decoded),
         _decoded(decoded, len(taken.excluded)),
         _inverted(taken.records, decoded),
         _contradictions(taken.records, dataset),
@@ -64,23 +61,12 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _duplicates(records: Sequence[Record], decoded: Sequence[Decoded]) -> Check:
+def _duplicates(taken: Intake, decoded: Sequence[Decoded]) -> Check:
     same: dict[str, list[Record]] = defaultdict(list)
-    for record, one in zip(records, decoded, strict=True):
-        if one.wrong is None and record.split is not None:
+    for record, one in zip(taken.records, decoded, strict=True):
+        if record.image not in taken.excluded:
             same[one.digest].append(record)
     twice = [of for of in same.values() if len(of) > 1]
-    torn = [(of[0], other) for of in twice for other in of if other.split is not of[0].split]
-    if torn:
-        first, other = torn[0]
-        for before, later in torn:
-            log.warning(
-                "%s in %s is the same picture as %s in %s", later.image, later.split, before.image, before.split
-            )
-        raise InputError(
-            f"{other.where}: {other.image} in {other.split} is the same picture as {first.image} in {first.split}; list one of"
-            " them under exclude" + (f" (and {len(torn) - 1} more pairs, in the log)" if torn[1:] else "")
-        )
     pairs = [" = ".join(one.image for one in of) for of in twice]
     return _check(5, "each picture once", f"equal pictures: {_some(pairs)}" if pairs else None)
 

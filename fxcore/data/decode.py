@@ -1,6 +1,6 @@
 """Pictures and masks of records at store size, in processes side by side; what was done survives a kill.
 
-Rows are decoded in chunks. A chunk writes its rows of the two arrays and then says so in a journal: one that is in the journal is
+Rows are decoded in chunks. A chunk writes its rows of the arrays and then says so in a journal: one that is in the journal is
 not done again, if everything that it depends on is the same.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fxcore.data import images, rle, shapes
+from fxcore.data import duplicates, images, rle, shapes
 from fxcore.data.records import Box, Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
@@ -31,6 +31,8 @@ from fxcore.progress import Progress
 
 log = logging.getLogger(__name__)
 
+ARRAYS = ("images.npy", "masks.npy", "thumbs.npy")
+"""What is written row by row."""
 CHUNK = 64
 """Images between two lines of the journal."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -41,8 +43,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 class Decoded:
     """What is known of a picture once it is decoded.
 
-    Its native size; its masks as COCO's counts, in the record's order; a digest of the stored pixels; the mean of its corners and
-    of the band where lungs lie, 0..255; and why it cannot be used, if so: because the picture itself is `unreadable`, or because
+    Its native size; its masks as COCO's counts, in the record's order; a digest of the stored pixels and a perceptual hash; the mean
+    of its corners and of the band where lungs lie, 0..255; and why it cannot be used, if so: because the picture itself is
+    `unreadable`, or because
     something that is said of it does not fit.
     """
 
@@ -50,6 +53,7 @@ class Decoded:
     height: int
     masks: tuple[str, ...]
     digest: str
+    hash: int
     corners: float
     band: float
     wrong: str | None = None
@@ -65,8 +69,8 @@ class Job:
     side: int
 
     def arrays(self) -> list[np.memmap[Any, np.dtype[np.uint8]]]:
-        """Pictures (rows, side, side) and masks (rows with masks, classes, side, bytes), to be written in place."""
-        return [np.lib.format.open_memmap(self.work / f"{name}.npy", mode="r+") for name in ("images", "masks")]
+        """Pictures (rows, side, side), masks (rows with masks, classes, side, bytes) and thumbs, to be written in place."""
+        return [np.lib.format.open_memmap(self.work / name, mode="r+") for name in ARRAYS]
 
 
 def rows_of_masks(records: Sequence[Record]) -> list[int]:
@@ -76,15 +80,15 @@ def rows_of_masks(records: Sequence[Record]) -> list[int]:
 
 
 def _arrays(work: Path, images_: int, masked: int, classes: int, side: int) -> None:
-    shapes_ = {"images": (images_, side, side), "masks": (masked, classes, side, -(-side // 8))}
-    for name, shape in shapes_.items():
-        np.lib.format.open_memmap(work / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+    small = (images_, duplicates.SIDE, duplicates.SIDE)
+    for name, shape in zip(ARRAYS, ((images_, side, side), (masked, classes, side, -(-side // 8)), small), strict=True):
+        np.lib.format.open_memmap(work / name, mode="w+", dtype=np.uint8, shape=shape).flush()
 
 
 def decode(
     key: str, records: Sequence[Record], dataset: Dataset, side: int, work: Path, identity: str, processes: int
 ) -> list[Decoded]:
-    """Fill `images.npy` and `masks.npy` in `work`; what was found of each record.
+    """Fill `ARRAYS` in `work`; what was found of each record.
 
     `identity` says everything that the result depends on; what a killed job left in `work` is gone on with if its identity is the
     same.
@@ -143,7 +147,7 @@ class _Journal:
         self.path = path
         self.found: dict[int, list[Decoded]] = {}
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        arrays_there = all((path.parent / f"{name}.npy").exists() for name in ("images", "masks"))
+        arrays_there = all((path.parent / name).exists() for name in ARRAYS)
         if arrays_there and lines and lines[0] == identity:
             for line in lines[1:]:
                 self._take(line)
@@ -167,15 +171,17 @@ class _Journal:
 
 def _chunk(work: tuple[Job, int, list[int], Sequence[Record]]) -> tuple[int, list[Decoded]]:
     job, start, mask_rows, records = work
-    pictures, packed = job.arrays()
+    pictures, packed, thumbs = job.arrays()
     found = [
-        _one(job, record, pictures[start + at], None if row < 0 else packed[row])
+        _one(job, record, pictures[start + at], None if row < 0 else packed[row], thumbs[start + at])
         for at, (row, record) in enumerate(zip(mask_rows, records, strict=True))
     ]
     return start, found
 
 
-def _one(job: Job, record: Record, picture: NDArray[np.uint8], packed: NDArray[np.uint8] | None) -> Decoded:
+def _one(
+    job: Job, record: Record, picture: NDArray[np.uint8], packed: NDArray[np.uint8] | None, thumb: NDArray[np.uint8]
+) -> Decoded:
     try:
         image = record.read(record.file, record.where)
         if image.min() == image.max():
@@ -183,7 +189,7 @@ def _one(job: Job, record: Record, picture: NDArray[np.uint8], packed: NDArray[n
                 f"{record.where}: {record.file} has the value {image.min()} in every pixel; download it again"
             )
     except InputError as error:
-        return Decoded(0, 0, (), "", 0.0, 0.0, str(error), unreadable=record.file.is_file())
+        return Decoded(0, 0, (), "", 0, 0.0, 0.0, str(error), unreadable=record.file.is_file())
     height, width = image.shape
     try:
         _check_stated(record, width, height)
@@ -191,10 +197,11 @@ def _one(job: Job, record: Record, picture: NDArray[np.uint8], packed: NDArray[n
             _check_box(box, record, width, height)
         counts = [] if packed is None else _masks(job, record, height, width, packed)
     except InputError as error:
-        return Decoded(0, 0, (), "", 0.0, 0.0, str(error))
+        return Decoded(0, 0, (), "", 0, 0.0, 0.0, str(error))
     picture[:] = images.resize(image, job.side)
+    thumb[:] = duplicates.thumb(picture)
     digest = hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
-    return Decoded(width, height, tuple(counts), digest, *_brightness(picture))
+    return Decoded(width, height, tuple(counts), digest, duplicates.perceptual(thumb), *_brightness(picture))
 
 
 def _masks(job: Job, record: Record, height: int, width: int, packed: NDArray[np.uint8]) -> list[str]:

@@ -1,17 +1,16 @@
-"""From native files to the records of a store: read, one statement an image, left out what parameters leave out, split."""
+"""From native files to the records of a store: read, one statement an image, left out what parameters leave out."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from fxcore.data import policies, splits
+from fxcore.data import policies
 from fxcore.data.native import Native, Problems, adapter_of
 from fxcore.data.records import Record
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
-from fxcore.passes import Task
+from fxcore.passes import Split, Task
 
 NAMED, VIEW = "named under exclude", "view not taken"
 
@@ -67,44 +66,37 @@ def taken(record: Record, dataset: Dataset) -> bool:
 
 
 def usable(of: Intake, dataset: Dataset, wrong: dict[str, str]) -> Intake:
-    """The intake with a split for each record but some, named with the reason: these are in no split and annotated for nothing."""
-    good = iter(splits.assign([record for record in of.records if record.image not in wrong], dataset))
-    records = [_without(record) if record.image in wrong else next(good) for record in of.records]
+    """The intake without what is said of some images, named with the reason: these train and test nothing.
+
+    A test set is one whatever its release says.
+    """
+    records = [
+        _without(record)
+        if record.image in wrong
+        else replace(record, split=Split.TEST)
+        if dataset.test_only
+        else record
+        for record in of.records
+    ]
     return Intake(records, of.excluded | wrong)
 
 
 def check(key: str, records: list[Record], dataset: Dataset) -> None:
-    """Each task has annotated images in each split, no patient or study is in two splits, and no study is of two patients.
+    """Each task has annotated images, and no study is of two patients.
 
     Raises:
         InputError: otherwise.
     """
-    homes: dict[tuple[str, str], Record] = {}
+    of: dict[str, Record] = {}
     for record in records:
-        for what, name in (("study", record.study), ("patient", record.patient)):
-            if name is not None and record.split is not None:
-                _together(what, name, homes.setdefault((what, name), record), record)
-    for task in dataset.tasks:
-        counts = Counter(record.split for record in records if annotated(record, task))
-        if empty := [split for split in dataset.splits if not counts[split]]:
+        if record.study is not None and (before := of.setdefault(record.study, record)).patient != record.patient:
             raise InputError(
-                f"datasets.{key}: split {empty[0]} has no image annotated for {task}; annotate one, hold out more, or remove"
-                " the task from params"
+                f"{record.where}: study {record.study} is of patient {record.patient} here and of {before.patient} at"
+                f" {before.where}; correct one of them"
             )
-
-
-def _together(what: str, name: str, before: Record, record: Record) -> None:
-    """Refuse two images of one patient or study in two splits, and of one study of two patients."""
-    if what == "study" and before.patient != record.patient:
-        raise InputError(
-            f"{record.where}: study {name} is of patient {record.patient} here and of {before.patient} at {before.where};"
-            " correct one of them"
-        )
-    if before.split is not record.split:
-        raise InputError(
-            f"{record.where}: {what} {name} is in {record.split} here and in {before.split} at {before.where};"
-            f" keep a {what} in one split"
-        )
+    for task in dataset.tasks:
+        if not any(annotated(record, task) for record in records):
+            raise InputError(f"datasets.{key}: no image is annotated for {task}; remove the task from params")
 
 
 def annotated(record: Record, task: Task) -> bool:

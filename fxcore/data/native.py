@@ -17,6 +17,7 @@ from typing import IO, Protocol, cast
 
 from fxcore import paths
 from fxcore.complaint import nearest
+from fxcore.data import published
 from fxcore.data.records import CODES, Box, Code, Record
 from fxcore.errors import InputError
 from fxcore.files import sha256
@@ -81,6 +82,16 @@ class Adapter(Protocol):
 def adapter_of(dataset: Dataset) -> Adapter:
     """The module that reads a dataset's format."""
     return cast(Adapter, importlib.import_module(f"fxcore.data.adapters.{dataset.adapter}"))
+
+
+def files_of(key: str, dataset: Dataset, native: Native) -> tuple[Path, ...]:
+    """What a dataset's records are made from: the files of its adapter, and published lists of its images where they lie there.
+
+    Raises:
+        InputError: one is missing.
+    """
+    lists = published.find(dataset.adapter, native.folder)
+    return *adapter_of(dataset).files(key, dataset, native), *lists.values()
 
 
 def locate(results: Path, machine: Machine, key: str, dataset: Dataset) -> Native:

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from fxcore import sources
-from fxcore.data import checks
-from fxcore.data.decode import Decoded, decode, rows_of_masks
+from fxcore.data import checks, published
+from fxcore.data.decode import ARRAYS, Decoded, decode, rows_of_masks
 from fxcore.data.intake import Intake, check, intake, usable
 from fxcore.data.manifest import manifest
-from fxcore.data.native import Native, Problems, adapter_of, checksums, fingerprints
+from fxcore.data.native import Native, Problems, adapter_of, checksums, files_of, fingerprints
 from fxcore.data.records import Record
 from fxcore.errors import InputError
 from fxcore.files import atomic, sha256, write_json
@@ -33,22 +33,24 @@ def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, proce
         InputError: anything that contradicts the format, the parameters, or itself; no file of the store is written then.
     """
     key, dataset = slice_.key, slice_.dataset
-    adapter = adapter_of(dataset)
-    files, problems = adapter.files(key, dataset, native), Problems()
+    version = adapter_of(dataset).VERSION
+    files, problems = files_of(key, dataset, native), Problems()
     read_from, known_by = checksums(files, native.folder), fingerprints(files, native.folder)
     listed = intake(key, dataset, native, problems)
-    identity = _identity(slice_, adapter.VERSION, read_from, listed.records)
+    identity = _identity(slice_, version, read_from, listed.records)
     decoded = decode(key, listed.records, dataset, slice_.store_size, work, identity, processes)
     taken = usable(listed, dataset, listed.named | _wrong(listed, decoded, dataset))
     check(key, taken.records, dataset)
-    tables = tables_of(taken.records, decoded, rows_of_masks(listed.records), dataset)
+    tables = tables_of(taken, decoded, rows_of_masks(listed.records), dataset)
+    lists = published.read(published.find(dataset.adapter, native.folder))
+    tables["images"]["published"] = [lists.get(Path(record.image).stem) for record in taken.records]
     outcome = checks.run(taken, decoded, dataset)
     for name, table in tables.items():
         with atomic(store / f"{name}.parquet") as part:
             table.to_parquet(part, index=False)
-    for name in ("images.npy", "masks.npy"):
+    for name in ARRAYS:
         (work / name).replace(store / name)
-    made = manifest(slice_, tables, adapter.VERSION) | {
+    made = manifest(slice_, tables, version) | {
         "excluded": taken.excluded,
         "left_out": dict(problems.left),
         "checks": outcome,
@@ -66,7 +68,7 @@ def _identity(slice_: StoreSlice, version: int, read_from: dict[str, str], recor
     Not which pictures are left out: a killed or failed job goes on after one is named under `exclude`.
     """
     listed = hashlib.sha256("\n".join(f"{one.image} {one.masks is None}" for one in records).encode()).hexdigest()
-    chosen = slice_.model_dump(mode="json", exclude={"dataset": {"exclude", "unreadable", "holdout"}})
+    chosen = slice_.model_dump(mode="json", exclude={"dataset": {"exclude", "unreadable"}})
     code = sources.digest("fxcore.data.normalize", f"fxcore.data.adapters.{slice_.dataset.adapter}")
     facts = [chosen, version, read_from, listed, code]
     return json.dumps(facts, sort_keys=True)
@@ -91,27 +93,30 @@ def _wrong(listed: Intake, decoded: Sequence[Decoded], dataset: Dataset) -> dict
 
 
 def tables_of(
-    records: Sequence[Record], decoded: Sequence[Decoded], mask_rows: Sequence[int], dataset: Dataset
+    taken: Intake, decoded: Sequence[Decoded], mask_rows: Sequence[int], dataset: Dataset
 ) -> dict[str, pd.DataFrame]:
     """The store's tables: images, labels, boxes, masks; `mask_rows` are those of the masks' array."""
+    records, left_out = taken.records, taken.excluded
     rows = [
         (
             r.image,
             r.image if r.patient is None else r.patient,
             r.image if r.study is None else r.study,
-            r.group,
+            r.group if r.patient is not None or r.study is None else f"{dataset.adapter}:{r.study}",
             None if r.split is None else str(r.split),
             r.view,
             one.width,
             one.height,
+            one.hash,
             r.labels is not None,
             r.boxes is not None,
             r.masks is not None,
         )
         for r, one in zip(records, decoded, strict=True)
     ]
-    names = ("image", "patient", "study", "group", "split", "view", "width", "height")
-    table = pd.DataFrame(rows, columns=[*names, "has_labels", "has_boxes", "has_masks"])
+    names = ("image", "patient", "study", "group", "official", "view", "width", "height", "hash")
+    table = pd.DataFrame(rows, columns=[*names, "has_labels", "has_boxes", "has_masks"]).astype({"hash": "uint64"})
+    table["usable"] = [one not in left_out for one in table["image"]]
     table["mask_row"] = np.where(table["has_masks"], mask_rows, -1)
     labels = pd.DataFrame(
         {

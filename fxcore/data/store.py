@@ -3,10 +3,13 @@
 `images.npy` (images, S, S) grey uint8; `masks.npy` (masked images, classes, S, S / 8) one bit a pixel; `images.parquet` a row
 an image in the order of `images.npy`; `labels.parquet` raw codes; `boxes.parquet` and `masks.parquet` in native pixels.
 The columns `patient` and `study` of `images.parquet` group images; where a release names none, each image is one of its own.
+`thumbs.npy` (images, 32, 32) are what pictures of different datasets are compared by. Which images train, choose and test is no
+part of a store but a list of its own (`split`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -24,28 +27,51 @@ from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads
 
-_ANNOTATED = {Task.CLASSIFICATION: "has_labels", Task.LOCALIZATION: "has_boxes", Task.SEGMENTATION: "has_masks"}
+ANNOTATED = {Task.CLASSIFICATION: "has_labels", Task.LOCALIZATION: "has_boxes", Task.SEGMENTATION: "has_masks"}
+"""The column that says whether an image is annotated for a task."""
 
 
 class Store:
     """Random access to a normalised dataset; opening reads tables, never pixels."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the store in `folder`.
+    def __init__(self, folder: Path, listed: Path | None = None) -> None:
+        """Open the store in `folder`; `listed` are the splits of its images, which it has none of without.
 
         Raises:
-            InputError: a file is missing or is no part of a store.
+            InputError: a file is missing or is no part of a store, or the splits are those of another one.
         """
-        self.folder = folder
+        self.folder, self.listed = folder, listed
         try:
             self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             self.images = np.load(folder / "images.npy", mmap_mode="r")
             self.packed_masks = np.load(folder / "masks.npy", mmap_mode="r")
+            self.thumbs = np.load(folder / "thumbs.npy", mmap_mode="r")
             self.table = pd.read_parquet(folder / "images.parquet")
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{folder}: not a readable store ({error}); build it again with: snakemake {folder}/manifest.json --force"
             ) from error
+        if listed is not None:
+            self._take(listed)
+
+    def _take(self, listed: Path) -> None:
+        """Take splits, and the groups that decided them, from a list."""
+        try:
+            splits = pd.read_parquet(listed)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{listed}: not readable ({error}); build it again with: snakemake {listed} --force"
+            ) from error
+        if splits["image"].tolist() != self.table["image"].tolist():
+            raise InputError(
+                f"{listed}: lists other images than {self.folder}; build it again with: snakemake {listed} --force"
+            )
+        self.table[["split", "group"]] = splits[["split", "group"]]
+
+    @property
+    def listing(self) -> str:
+        """A checksum of which images there are, and of the split of each."""
+        return hashlib.sha256(self.table[["image", "split"]].to_csv(index=False).encode()).hexdigest()
 
     @property
     def size(self) -> int:
@@ -54,11 +80,23 @@ class Store:
 
     def heads(self, tasks: tuple[Task, ...]) -> Heads:
         """Classes and label policies of some of the dataset's tasks, as the store was made with."""
-        return Heads.of(Dataset.model_validate(self.manifest["params"]["dataset"]), tasks)
+        return Heads.of(self.dataset, tasks)
 
     def rows(self, task: Task, split: Split) -> NDArray[np.int64]:
         """Rows of a split whose images are annotated for a task."""
-        return np.flatnonzero((self.table["split"] == split) & self.table[_ANNOTATED[task]])
+        return np.flatnonzero((self.table["split"] == split) & self.table[ANNOTATED[task]])
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset's block of the parameters, as the store was made with."""
+        return Dataset.model_validate(self.manifest["params"]["dataset"])
+
+    def with_class(self, task: Task, index: int) -> NDArray[np.int64]:
+        """Rows of the images that have a class of a task, by its place among the classes."""
+        if task is Task.CLASSIFICATION:
+            return np.flatnonzero(self._labels.iloc[:, index].eq(1).fillna(False))
+        table = pd.read_parquet(self.folder / f"{'boxes' if task is Task.LOCALIZATION else 'masks'}.parquet")
+        return np.unique(table.loc[table["label"] == index, "row"].to_numpy(np.int64))
 
     @cached_property
     def _labels(self) -> pd.DataFrame:
@@ -99,5 +137,10 @@ OpenStores = Callable[[Iterable[str]], dict[str, Store]]
 
 
 def open_stores(results: Path, keys: Iterable[str], size: int) -> dict[str, Store]:
-    """The stores of some datasets by key."""
+    """The stores of some datasets by key, with the splits of their images."""
+    return {key: Store(paths.store(results, key, size), paths.split(results, key, "parquet")) for key in keys}
+
+
+def unsplit(results: Path, keys: Iterable[str], size: int) -> dict[str, Store]:
+    """The stores of some datasets by key, to split them."""
     return {key: Store(paths.store(results, key, size)) for key in keys}

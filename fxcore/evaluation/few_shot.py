@@ -41,7 +41,7 @@ class FewImages(Store):
     """
 
     def __init__(self, whole: Store, samples: int, seed: int) -> None:
-        super().__init__(whole.folder)
+        super().__init__(whole.folder, whole.listed)
         self.samples, self.seed = samples, seed
 
     def rows(self, task: Task, split: Split) -> NDArray[np.int64]:
@@ -137,7 +137,13 @@ def few_shot(
 
 def _own_folder(slice_: FewShotSlice, store: Store, begun: str | None, work: Path) -> Path:
     """Where what is done stays, named by all that it depends on; what other settings left there is removed."""
-    facts = [slice_.canonical(), store.manifest["files"], begun, sources.digest("fxcore.evaluation.few_shot")]
+    facts = [
+        slice_.canonical(),
+        store.manifest["files"],
+        store.listing,
+        begun,
+        sources.digest("fxcore.evaluation.few_shot"),
+    ]
     own = work / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     own.mkdir(parents=True, exist_ok=True)
     for other in work.iterdir():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from fxcore.complaint import nearest
 from fxcore.params.blocks import Block, Classes, Count, Probability, Sorted
@@ -69,15 +69,6 @@ class Annotations(Block):
     """Names of the categories, in the order of the head's outputs."""
 
 
-class Holdout(Block):
-    """Parts of the patients that a release without a split of its own gives away."""
-
-    val: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """To validation, where a release has none."""
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """To test, where a release has no split at all."""
-
-
 class Dataset(Block):
     """One dataset: where it lies and what it says about its images."""
 
@@ -100,8 +91,6 @@ class Dataset(Block):
     """Who must call a class present, where several readers say."""
     fuse_boxes: Probability | None = None
     """Overlap (IoU) from which boxes of several readers are one, their mean; null keeps every reader's."""
-    holdout: Holdout = Holdout()
-    """What is held out where a release has no split of its own."""
     exclude: tuple[str, ...] = ()
     """Images to leave out, by their names in the store's list; the store says so."""
     unreadable: Literal["error", "exclude"] = "error"

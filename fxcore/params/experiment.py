@@ -17,6 +17,7 @@ from fxcore.params.model import Model
 from fxcore.params.registry import completed, registry
 from fxcore.params.report import Evaluate, Report
 from fxcore.params.runs import Cells, FewShot, Run
+from fxcore.params.splits import Splits
 from fxcore.params.training import Pretrain
 from fxcore.passes import Granularity, Task
 
@@ -32,6 +33,8 @@ class Params(Block):
     """Side of the stored square images in pixels; larger than `model.image_size`, so that random crops do not upsample."""
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     """Datasets by key, in the order of the tables; keys of the paper's datasets bring their classes from the registry."""
+    splits: Splits = Splits()
+    """Which images train, choose and test."""
     model: Model | None = None
     """The network of all runs; needed where there are some."""
     pretrain: Pretrain | None = None
@@ -108,6 +111,10 @@ class Params(Block):
     def _consistent(self) -> Self:
         if unknown := [key for key in self.report.titles if key not in self.datasets]:
             raise ValueError(f"report.titles.{unknown[0]}: no such dataset; {nearest(unknown[0], self.datasets)}")
+        for name, known in (("datasets", self.datasets), ("allow_leakage", self.trained)):
+            if unknown := [key for key in getattr(self.splits, name) if key not in known]:
+                what = "dataset" if name == "datasets" else "run"
+                raise ValueError(f"splits.{name}.{unknown[0]}: no such {what}; {nearest(unknown[0], known)}")
         if self.cxrlt is not None:
             self._check_cxrlt(self.cxrlt)
         if not self.runs:

@@ -13,7 +13,8 @@ from fxcore import yamlfile
 from fxcore.complaint import nearest
 from fxcore.errors import InputError
 from fxcore.params.blocks import Block, Classes, Count, merged
-from fxcore.params.datasets import Dataset, Holdout, Labels
+from fxcore.params.datasets import Dataset, Labels
+from fxcore.params.splits import Holdout
 from fxcore.passes import Split, Task
 
 REGISTRY = Path(__file__).parents[1] / "data" / "registry.yaml"
@@ -66,6 +67,8 @@ class Known(Block):
     """What is written there for a class, and what it means."""
     pictures: str | None = None
     """The dataset whose pictures it annotates, where it has none."""
+    family: str | None = None
+    """What it shares with every other dataset that may have patients or pictures in common with it; null where none has."""
     mirror: bool = True
     """Whether a mirrored image is still a valid example."""
     test_only: bool = False

@@ -66,7 +66,7 @@ def miscounted(results: Results, key: str) -> str:
     if known is None:
         return f"{title} is not registered"
     left = sum(manifest.get("left_out", {}).values()) + len(manifest.get("excluded", {}))
-    number = sum(manifest["images"].values()) + left
+    number = manifest["images"] + left
     wanted = known.expected.images
     return "" if number == wanted else f"{title} has {number:,} of {wanted:,} images"
 

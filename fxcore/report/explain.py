@@ -175,7 +175,7 @@ def _sha256(path: Path) -> str:
 
 
 def _data(results: Results, key: str, task: str) -> Facts:
-    manifest = results.manifest(key)
+    manifest, counts = results.manifest(key), results.counts(key)
     path = paths.store(results.root, key, results.slice.store_size) / "manifest.json"
     release = registry().get(manifest["adapter"])
     return {
@@ -186,8 +186,8 @@ def _data(results: Results, key: str, task: str) -> Facts:
         "adapter": manifest["adapter"],
         "adapter_version": manifest["adapter_version"],
         "store_size": results.slice.store_size,
-        "images": manifest["images"],
-        "annotated": manifest["annotated"][task],
+        "images": counts["images"],
+        "annotated": counts["annotated"][task],
         "split": results.split([key]),
         "commit": manifest["commit"],
         "sources": manifest["sources"],

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fxcore import paths
 from fxcore.data import rle
-from fxcore.data.store import Store
+from fxcore.data.store import Store, open_stores
 from fxcore.evaluation.statistics import BOXES
 from fxcore.params.report import Report
 from fxcore.passes import Split, Task
@@ -169,7 +169,7 @@ def panels(kind: Kind, results: Results, report: Report) -> Drawn:
 def _row(
     part: SubFigure, results: Results, key: str, kind: Kind, branch: str, found: pd.DataFrame, report: Report
 ) -> None:
-    store = Store(paths.store(results.root, key, results.slice.store_size))
+    (store,) = open_stores(results.root, [key], results.slice.store_size).values()
     heads = store.heads((kind.task,))
     phantom = ", phantom" if store.manifest["synthetic"] else ""
     part.suptitle(f"{results.slice.titles[key]}{phantom}: {branch}", x=0.01, ha="left", fontsize=7)

@@ -9,12 +9,11 @@ from typing import Any
 from fxcore import paths
 from fxcore.files import read_json
 from fxcore.params.datasets import Dataset
-from fxcore.params.registry import registry
 from fxcore.params.runs import Run
 from fxcore.passes import Split
 from fxcore.slices.report import TableSlice
 
-OWN = "the release's own"
+OWN, PUBLISHED = "the release's own", "the published"
 
 
 class Stores:
@@ -27,6 +26,10 @@ class Stores:
     def manifest(self, key: str) -> dict[str, Any]:
         """A dataset's manifest."""
         return read_json(paths.store(self.root, key, self.store_size) / "manifest.json")
+
+    def counts(self, key: str) -> dict[str, Any]:
+        """What the splits of a dataset count."""
+        return read_json(paths.split(self.root, key, "json"))
 
     def dataset(self, key: str) -> Dataset:
         """A dataset's block of the parameters, as its store was made with."""
@@ -44,18 +47,20 @@ class Stores:
         return ", ".join(dict.fromkeys(self.titles[key] for key in keys))
 
     def split(self, keys: Iterable[str]) -> str:
-        """Who decided what is validation and what is test, for captions.
-
-        The manifest does not say; it follows from the format of the release: an index has a column for it, and of the known formats
-        the registry says which splits a release has.
-        """
+        """Who decided what is validation and what is test, for captions."""
         groups: dict[str, list[str]] = {}
+        withheld = 0
         for key in dict.fromkeys(keys):
-            groups.setdefault(_splitting(self.dataset(key)), []).append(self.titles[key])
+            counts = self.counts(key)
+            groups.setdefault(_splitting(counts), []).append(self.titles[key])
+            withheld += sum(counts["withheld"].values())
         parts = (f"{how} ({', '.join(titles)})" for how, titles in groups.items())
         said = "; ".join(parts) if len(groups) > 1 else next(iter(groups), "")
         by_patient = " Where a release names no patients, each image counts as one." if set(groups) - {OWN} else ""
-        return f"Split: {said}.{by_patient}"
+        left = (
+            f" {withheld:,} images are in no split, so that nothing is tested that was trained on." if withheld else ""
+        )
+        return f"Split: {said}.{by_patient}{left}"
 
 
 class Results(Stores):
@@ -113,10 +118,10 @@ def percent(column: str, found: Mapping[str, Any]) -> dict[str, float | None]:
     return {f"{column}{end}": None if number is None else round(100 * number, 2) for end, number in numbers.items()}
 
 
-def _splitting(dataset: Dataset) -> str:
-    """Which splits are the release's own and which fxcore assigns (`fxcore/data/splits.py`)."""
-    known = registry().get(dataset.adapter)
-    given = set(Split) if known is None else set(known.expected.splits)
-    if Split.TEST not in given:
+def _splitting(counts: Mapping[str, Any]) -> str:
+    """Which splits are those of a list, the release's own or a published one, and which fxcore assigns (`fxcore/data/assign.py`)."""
+    listed = set(counts["listed"])
+    if Split.TEST not in listed:
         return "validation and test held out by patient"
-    return OWN if Split.VAL in given else "the release's own test set, validation held out by patient"
+    whose = PUBLISHED if counts["policy"] == "published" else OWN
+    return whose if Split.VAL in listed else f"{whose} test set, validation held out by patient"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.report.ablation import ablation
@@ -32,19 +33,22 @@ def table1_datasets(results: Results) -> Table:
     numbers = dict.fromkeys(Task, 0)
     for key in results.visited:
         title = results.titles[key]
-        manifest, dataset = results.manifest(key), results.dataset(key)
+        counts, dataset = results.counts(key), results.dataset(key)
         for task in dataset.tasks:
             numbers[task] += 1
             records.append(
                 {
                     "dataset": title,
                     "key": key,
-                    "data": "phantom" if manifest["synthetic"] else "real",
+                    "data": "phantom" if results.manifest(key)["synthetic"] else "real",
                     "head": f"{task[0].upper()}{numbers[task]}",
                     "task": str(task),
                     "classes": len(dataset.classes(task)),
-                    **{str(split): manifest["annotated"][task][split] for split in Split},
-                    **{f"patients_{split}": manifest["annotated_patients"][task][split] for split in Split},
+                    "policy": counts["policy"],
+                    "withheld": sum(counts["withheld"].values()),
+                    **{str(split): counts["annotated"][task][split] for split in Split},
+                    **{f"patients_{split}": counts["annotated_patients"][task][split] for split in Split},
+                    **{f"prevalence_{split}": _prevalence(counts, task, split) for split in Split},
                 }
             )
     header = (
@@ -53,22 +57,36 @@ def table1_datasets(results: Results) -> Table:
         "head",
         "task",
         "classes",
+        "splits",
         *(f"{split} images" for split in Split),
+        "in no split",
         "patients (train, val, test)",
+        "prevalence, % (train, val, test)",
     )
     rows = [
         (
-            *(str(one[name]) for name in ("dataset", "data", "head", "task", "classes")),
+            *(str(one[name]) for name in ("dataset", "data", "head", "task", "classes", "policy")),
             *(f"{one[split]:,}" for split in Split),
+            f"{one['withheld']:,}",
             ", ".join(f"{one[f'patients_{split}']:,}" for split in Split),
+            ", ".join(f"{one[f'prevalence_{split}']:.1f}" for split in Split),
         )
         for one in records
     ]
     caption = (
         f"{results.kind(results.visited)} Images annotated for each task, and the patients they are of;"
-        " an image without an annotation is unknown to that task, not negative."
+        " an image without an annotation is unknown to that task, not negative. Prevalence is the part of these images that have a"
+        " class, the mean of all classes."
+        f" {results.split(results.visited)}"
     )
     return Table("Table 1. Datasets and heads", caption, records, header, rows)
+
+
+def _prevalence(counts: Mapping[str, Any], task: Task, split: Split) -> float:
+    """Part of the annotated images that have a class, in percent; the mean of the task's classes."""
+    positives = [of[split] for of in counts["positives"][task].values()]
+    share: float = sum(positives) / len(positives) / counts["annotated"][task][split]
+    return round(100 * share, 2)
 
 
 def table2_schedule(results: Results) -> Table:
@@ -97,7 +115,7 @@ def table2_schedule(results: Results) -> Table:
 
 
 def _pass_record(results: Results, one: Pass, batch_size: int) -> dict[str, object]:
-    images = results.manifest(one.dataset)["annotated"][one.task][Split.TRAIN]
+    images = results.counts(one.dataset)["annotated"][one.task][Split.TRAIN]
     updates = one.updates(images, batch_size)
     return {
         "pass": one.index + 1,

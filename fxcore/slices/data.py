@@ -6,6 +6,7 @@ from typing import Self
 
 from fxcore.params.blocks import Block
 from fxcore.params.datasets import Dataset, Labels
+from fxcore.params.splits import Holdout, Near, Policy
 from fxcore.passes import Task, Visits
 
 
@@ -24,12 +25,41 @@ class StoreSlice(Block):
     dataset: Dataset
 
 
+class SplitRule(Block):
+    """How one dataset is split."""
+
+    policy: Policy
+    holdout: Holdout
+
+
+class SplitSlice(Block):
+    """For `split`: a family of datasets."""
+
+    family: str
+    store_size: int
+    seed: int
+    near: Near
+    datasets: dict[str, SplitRule]
+
+
 class VisitsSlice(Block):
     """For `visits`: which stores a run trains on."""
 
     run: str
+    place: str
+    """Where it stands in the parameters, for messages."""
     store_size: int
     visits: Visits
+    before: Visits
+    """What the runs trained on whose weights it starts from."""
+    near: Near
+    allowed: bool
+    """Whether it may test what was seen in training."""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What the job reads."""
+        return tuple(dict.fromkeys(key for key, _ in (*self.visits, *self.before)))
 
 
 class Heads(Block):

@@ -11,11 +11,12 @@ from fxcore.errors import InputError
 from fxcore.params.blocks import Block
 from fxcore.params.cxrlt import CxrLt
 from fxcore.params.experiment import Params
+from fxcore.params.families import families, rule
 from fxcore.params.registry import registry
 from fxcore.params.runs import in_order
 from fxcore.slices.cxrlt import CorpusSlice, EvaluateHeadSlice, HeadSlice, SslSlice
 from fxcore.slices.cxrlt_report import BackboneRow, CxrltReportSlice, EnsembleRow, HeadRow, StageRow, flat
-from fxcore.slices.data import PhantomSlice, StoreSlice, VisitsSlice
+from fxcore.slices.data import PhantomSlice, SplitRule, SplitSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
 from fxcore.slices.report import FigureSlice, TableSlice
@@ -34,9 +35,29 @@ def store_slice(params: Params, key: str) -> StoreSlice:
     return StoreSlice(key=key, store_size=params.store_size, dataset=params.datasets[key])
 
 
+def split_slice(params: Params, family: str) -> SplitSlice:
+    """The slice of the splits of one family of datasets."""
+    return SplitSlice(
+        family=family,
+        store_size=params.store_size,
+        seed=params.splits.seed,
+        near=params.splits.near,
+        datasets={key: SplitRule(**rule(params, key)) for key in families(params)[family]},
+    )
+
+
 def visits_slice(params: Params, run: str) -> VisitsSlice:
     """The slice of the list of one run's stores."""
-    return VisitsSlice(run=run, store_size=params.store_size, visits=params.trained[run].order)
+    origin = params.trained[run].origin
+    return VisitsSlice(
+        run=run,
+        place=params.place(run),
+        store_size=params.store_size,
+        visits=params.trained[run].order,
+        before=() if origin is None else params.trained[origin].order,
+        near=params.splits.near,
+        allowed=run in params.splits.allow_leakage,
+    )
 
 
 def train_slice(params: Params, run: str) -> TrainSlice:

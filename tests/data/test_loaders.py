@@ -12,14 +12,13 @@ from torch.utils.data import get_worker_info
 
 from fxcore.data import transforms
 from fxcore.data.loaders import Samples, in_order, loader, shuffled, watched
-from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from fxcore.params.model import Model
 from fxcore.params.training import Augmentation
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads, StoreSlice
-from tests.conftest import FOLDER_PARAMS, make_store
+from tests.conftest import FOLDER_PARAMS, make_store, split_store
 
 DATASET = Dataset.model_validate(FOLDER_PARAMS)
 HEADS = Heads.of(DATASET, tuple(Task))
@@ -29,7 +28,7 @@ EVERYTHING = Augmentation(crop=0.5, flip=0.5, rotate=10, shift=0.1, zoom=0.2, br
 @pytest.fixture
 def store(folder_dataset, tmp_path):
     make_store(StoreSlice(key="mine", store_size=40, dataset=DATASET), folder_dataset.write(), tmp_path / "store")
-    return Store(tmp_path / "store")
+    return split_store(tmp_path / "store")
 
 
 def _batches(store, task, transform, keys, workers=0):

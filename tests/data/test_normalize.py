@@ -1,5 +1,6 @@
 """From native files to the store: numbers worked out by hand, and nothing half-written."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -12,26 +13,34 @@ from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset, Labels
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads, StoreSlice
-from tests.conftest import FOLDER_PARAMS, make_store
+from tests.conftest import FOLDER_PARAMS, make_store, split_store
 
 SLICE = StoreSlice(key="mine", store_size=32, dataset=Dataset.model_validate(FOLDER_PARAMS))
 
 
 def _store(dataset, tmp_path):
     make_store(SLICE, dataset.write(), tmp_path / "store", processes=2)
-    return Store(tmp_path / "store")
+    return split_store(tmp_path / "store")
 
 
 def test_counts_of_the_manifest(folder_dataset, tmp_path):
     del folder_dataset.boxes["images"][1]
-    manifest = _store(folder_dataset, tmp_path).manifest
-    assert manifest["images"] == {"train": 3, "val": 2, "test": 2}
-    assert manifest["annotated"]["localization"] == {"train": 2, "val": 2, "test": 2}
-    assert manifest["boxes"] == {"train": 1, "val": 1, "test": 1}
-    assert manifest["positives"]["classification"] == {
-        "Nodule": {"train": 1, "val": 1, "test": 1},
-        "Mass": {"train": 0, "val": 0, "test": 0},
+    store = _store(folder_dataset, tmp_path)
+    manifest, counts = store.manifest, json.loads((store.folder / "split.json").read_text())
+    assert manifest["images"] == 7
+    assert counts["images"] == counts["groups"] == counts["patients"] == {"train": 3, "val": 2, "test": 2}
+    assert counts["annotated"]["localization"] == {"train": 2, "val": 2, "test": 2}
+    assert counts["positives"] == {
+        "classification": {
+            "Nodule": {"train": 1, "val": 1, "test": 1},
+            "Mass": {"train": 0, "val": 0, "test": 0},
+        },
+        "localization": {"nodule": {"train": 1, "val": 1, "test": 1}},
+        "segmentation": {"lung": {"train": 3, "val": 2, "test": 2}},
     }
+    assert counts["withheld"] == {}
+    assert counts["listed"] == ["train", "val", "test"]
+    assert counts["sha256"]["val"] == hashlib.sha256(b"images/3.png\nimages/4.png").hexdigest()
     assert set(manifest["sources"]) == {"index.csv", "boxes.json", "masks.json"}
     assert manifest["synthetic"] is False
 
@@ -145,18 +154,6 @@ def _box(*xywh):
             lambda dataset: dataset.masks["annotations"][0].update(segmentation={"size": [20, 30], "counts": "521070"}),
             r"masks\.json, annotation 0: lung: runs cover 20 pixels; the image has 20 × 30 = 600",
         ),
-        (
-            lambda dataset: dataset.rows[3].update(patient="p0"),
-            r"row 5: patient p0 is in val here and in train at .*row 2; keep a patient in one split",
-        ),
-        (
-            lambda dataset: [row.update(split="train") for row in dataset.rows[3:5]],
-            r"datasets.mine: split val has no image annotated for classification",
-        ),
-        (
-            lambda dataset: dataset.boxes["images"].__delitem__(slice(3, 5)) or dataset.boxes["annotations"].pop(1),
-            r"split val has no image annotated for localization",
-        ),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_no_store(folder_dataset, tmp_path, bend, message):
@@ -194,14 +191,16 @@ def test_the_real_sets_are_read_with_the_counts_their_page_states(shared, tmp_pa
     root = shared("cxr-real")
     from fxcore.params.experiment import load
     from fxcore.slices.make import store_slice
-    from tests.conftest import PROJECT, make_store
+    from tests.conftest import PROJECT, make_store, split_store
 
     experiment = load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"store_size": 32})
     make_store(store_slice(experiment, "cxr_main"), root, tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert sum(manifest["images"].values()) == 213
-    assert manifest["annotated"]["localization"] == {"train": 69, "val": 22, "test": 22}
-    assert manifest["annotated"]["segmentation"] == {"train": 51, "val": 20, "test": 12}
+    assert manifest["images"] == 213
+    split_store(tmp_path, "official")
+    counts = json.loads((tmp_path / "split.json").read_text())
+    assert counts["annotated"]["localization"] == {"train": 69, "val": 22, "test": 22}
+    assert counts["annotated"]["segmentation"] == {"train": 51, "val": 20, "test": 12}
 
 
 def _change(**dataset):
@@ -230,9 +229,9 @@ def test_after_an_image_is_named_under_exclude_nothing_is_decoded_again(folder_d
         make_store(SLICE, root, tmp_path / "store")
     monkeypatch.setattr(decode, "_one", None)  # nobody may call it
     make_store(_change(exclude=["images/2.png"]), root, tmp_path / "store")
-    store = Store(tmp_path / "store")
+    store = split_store(tmp_path / "store")
     assert store.manifest["excluded"] == {"images/2.png": "named under exclude"}
-    assert store.manifest["images"] == {"train": 2, "val": 2, "test": 2}
+    assert store.manifest["images"] == 6
     assert store.rows(Task.CLASSIFICATION, Split.TRAIN).tolist() == [0, 1]
     assert store.rows(Task.SEGMENTATION, Split.TRAIN).tolist() == [0, 1]
     assert store.mask(3).any()
@@ -241,7 +240,7 @@ def test_after_an_image_is_named_under_exclude_nothing_is_decoded_again(folder_d
 def test_unreadable_pictures_are_left_out_where_the_parameters_say_so(folder_dataset, tmp_path):
     root = _break(folder_dataset, 1)
     make_store(_change(unreadable="exclude"), root, tmp_path / "store")
-    store = Store(tmp_path / "store")
+    store = split_store(tmp_path / "store")
     assert list(store.manifest["excluded"]) == ["images/1.png"]
     assert "cannot be decoded" in store.manifest["excluded"]["images/1.png"]
     assert store.rows(Task.CLASSIFICATION, Split.TRAIN).tolist() == [0, 2]
@@ -255,9 +254,9 @@ def test_a_missing_picture_is_never_left_out_in_silence(folder_dataset, tmp_path
 
 
 def test_leaving_out_may_not_empty_a_split(folder_dataset, tmp_path):
-    root = _break(folder_dataset, 3, 4)
-    with pytest.raises(InputError, match="split val has no image annotated for classification"):
-        make_store(_change(unreadable="exclude", holdout={"val": 0.1, "test": 0.2}), root, tmp_path / "store")
+    make_store(_change(unreadable="exclude"), _break(folder_dataset, 3, 4), tmp_path / "store")
+    with pytest.raises(InputError, match=r"datasets\.mine: split val has no image annotated for classification"):
+        split_store(tmp_path / "store", val=0.001)
 
 
 def test_what_is_excluded_must_be_there(folder_dataset, tmp_path):

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from fxcore import provenance
-from fxcore.data.store import Store
 from fxcore.data.visits import visits
 from fxcore.files import sha256
 from fxcore.params.datasets import Dataset
+from fxcore.params.splits import Near
 from fxcore.slices.data import StoreSlice, VisitsSlice
-from tests.conftest import FOLDER_PARAMS, FolderDataset, changed, make_store
+from tests.conftest import FOLDER_PARAMS, FolderDataset, changed, make_store, split_store
 
 TASKS = ("classification", "segmentation")
 
@@ -23,8 +23,10 @@ def _listed(to, tasks=TASKS, bend=lambda _: None, size=32, **changes):
     bend(dataset)
     block = Dataset.model_validate(changed(FOLDER_PARAMS, changes))
     make_store(StoreSlice(key="mine", store_size=size, dataset=block), dataset.write(), to / "store")
-    slice_ = VisitsSlice(run="r", store_size=size, visits=(("mine", tasks),))
-    visits(slice_, {"mine": Store(to / "store")}, to / "visits.json")
+    slice_ = VisitsSlice(
+        run="r", place="runs.r", store_size=size, visits=(("mine", tasks),), before=(), near=Near(), allowed=False
+    )
+    visits(slice_, {"mine": split_store(to / "store")}, to / "visits.json")
     return (to / "visits.json").read_bytes()
 
 

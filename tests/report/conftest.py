@@ -12,6 +12,8 @@ import pytest
 from fxcore import paths
 from fxcore.files import write_json
 from fxcore.params.experiment import Params
+from fxcore.params.registry import registry
+from fxcore.passes import Split
 from fxcore.report.results import Results
 from fxcore.slices.make import store_slice, table_slice
 from fxcore.slices.report import TableSlice
@@ -20,7 +22,7 @@ from fxcore.slices.report import TableSlice
 @pytest.fixture
 def handmade(tmp_path):
     """Results below a folder: `handmade(params, metrics={run: test}, choices={run: choice}, seen={run: seen},
-    few_shot={run: metrics}, manifests={key: more})`."""
+    few_shot={run: metrics}, manifests={key: more}, counts={key: more})`; `counts` are those of a dataset's splits."""
 
     def make(
         params: Params,
@@ -30,6 +32,7 @@ def handmade(tmp_path):
         synthetic: bool = True,
         few_shot: dict[str, Any] | None = None,
         manifests: dict[str, dict[str, Any]] | None = None,
+        counts: dict[str, dict[str, Any]] | None = None,
         of: Callable[[Params], TableSlice] = table_slice,
     ) -> Results:
         root: Path = tmp_path / "results"
@@ -38,6 +41,12 @@ def handmade(tmp_path):
             folder = paths.store(root, key, params.store_size)
             write_json(
                 folder / "manifest.json", {"synthetic": synthetic, "params": made, **(manifests or {}).get(key, {})}
+            )
+            known = registry().get(params.datasets[key].adapter)
+            listed = list(Split) if known is None else list(known.expected.splits)
+            write_json(
+                paths.split(root, key, "json"),
+                {"policy": "leak_free", "listed": listed, "withheld": {}, **(counts or {}).get(key, {})},
             )
         for run, of_run in (metrics or {}).items():
             write_json(paths.metrics(root, run), {"test": of_run, "seen": (seen or {}).get(run, {})})

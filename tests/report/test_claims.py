@@ -16,7 +16,7 @@ CLAIMS = {one.id: one for one in published()}
 
 def _real(**images):
     """Manifests of real datasets with that many images."""
-    return {key: {"synthetic": False, "images": {"train": number}} for key, number in images.items()}
+    return {key: {"synthetic": False, "images": number} for key, number in images.items()}
 
 
 WHOLE = _real(siim_acr=12047, chexmask_vindr=18000, jsrt_clavicle=247, montgomery=138, vindr_cxr_local=18000)
@@ -63,7 +63,7 @@ def test_images_left_out_for_a_reason_count_as_there(tiny, handmade):
     manifests = WHOLE | {
         "montgomery": {
             "synthetic": False,
-            "images": {"train": 100, "val": 10, "test": 20},
+            "images": 130,
             "left_out": {"no mask": 5},
             "excluded": {"a": "listed", "b": "listed", "c": "view"},
         }
@@ -74,7 +74,7 @@ def test_images_left_out_for_a_reason_count_as_there(tiny, handmade):
 
 
 def test_a_dataset_that_is_not_registered_cannot_be_counted(tiny, handmade):
-    results = handmade(tiny(), manifests={"example_a": {"images": {"train": 3}}})
+    results = handmade(tiny(), manifests={"example_a": {"images": 3}})
     assert miscounted(results, "example_a") == "Example A is not registered"
 
 

@@ -74,10 +74,12 @@ def results(tiny, handmade):
         write_json(paths.kept(made.root, run) / "manifest.json", kept)
         paths.predictions(made.root, run).write_bytes(f"predictions of {run}".encode())
     manifest = paths.store(made.root, "siim_acr", made.slice.store_size) / "manifest.json"
-    facts = {"adapter": "siim_acr", "adapter_version": 3, "commit": "normalized", "images": COUNTS}
+    facts = {"adapter": "siim_acr", "adapter_version": 3, "commit": "normalized"}
     annotated = {"classification": COUNTS, "segmentation": COUNTS | {"train": 5}}
     sources = {f"{number}.csv": f"sha of {number}" for number in range(7)}
-    write_json(manifest, json.loads(manifest.read_text()) | facts | {"annotated": annotated, "sources": sources})
+    write_json(manifest, json.loads(manifest.read_text()) | facts | {"sources": sources})
+    counts = paths.split(made.root, "siim_acr", "json")
+    write_json(counts, json.loads(counts.read_text()) | {"images": COUNTS, "annotated": annotated})
     table = paths.table(made.root, "table3_pretraining", "csv")
     table.parent.mkdir()
     with table.open("w", newline="") as sink:

@@ -1,7 +1,7 @@
 rule phantom:
     """Synthetic radiographs in a dataset's native format."""
     input:
-        src=plan.phantom_sources,
+        src=plan.data.phantom_sources,
     output:
         folder=directory(f"{RESULTS}/phantoms/{{dataset}}"),
     log:
@@ -11,7 +11,7 @@ rule phantom:
     priority: plan.priority
     params:
         results=plan.root,
-        slice=plan.phantom_slice,
+        slice=plan.data.phantom_slice,
     message:
         "{wildcards.dataset}: drawing phantoms"
     shell:
@@ -21,8 +21,8 @@ rule phantom:
 rule normalize:
     """A dataset's store from its native files, checked."""
     input:
-        phantom=plan.phantom_of_dataset,
-        src=plan.normalize_sources,
+        phantom=plan.data.phantom_of_dataset,
+        src=plan.data.normalize_sources,
     output:
         [
             f"{RESULTS}/data/{{dataset}}/{plan.params.store_size}/{name}"
@@ -36,11 +36,11 @@ rule normalize:
     threads: plan.machine.threads
     resources:
         mem_mb=plan.memory,
-        runtime=plan.minutes_to_normalize,
+        runtime=plan.data.minutes_to_normalize,
     params:
         results=plan.root,
-        slice=plan.store_slice,
-        native=plan.native,
+        slice=plan.data.store_slice,
+        native=plan.data.native,
     message:
         "{wildcards.dataset}: from native files to the store"
     shell:

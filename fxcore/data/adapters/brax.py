@@ -66,7 +66,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 image=image,
                 file=tree.parent / path,
                 patient=patient,
-                group=f"{key}:{patient}",
+                group=f"{dataset.adapter}:{patient}",
                 split=None,
                 labels=labels,
                 boxes=None,

@@ -98,7 +98,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 image=image,
                 file=path,
                 patient=patient,
-                group=f"{key}:{patient or row.get('StudyInstanceUID') or image}",
+                group=f"{dataset.adapter}:{patient or row.get('StudyInstanceUID') or image}",
                 split=None,
                 labels=marks.labels,
                 boxes=marks.boxes,

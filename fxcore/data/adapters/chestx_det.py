@@ -59,7 +59,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             if name not in pictures:
                 problems.say(f"{where}: no image {name} in {_pictures(key, native, part)}; put it there")
                 continue
-            yield _record(key, dataset, pictures[name], Split(part), entry, where, problems)
+            yield _record(dataset, pictures[name], Split(part), entry, where, problems)
 
 
 def _list(key: str, native: Native, part: str) -> Path:
@@ -90,7 +90,6 @@ def _parallel(entry: Any) -> bool:
 
 
 def _record(
-    key: str,
     dataset: Dataset,
     file: Path,
     split: Split,
@@ -116,7 +115,7 @@ def _record(
         image=file.stem,
         file=file,
         patient=None,
-        group=f"{key}:{file.stem}",
+        group=f"{dataset.adapter}:{file.stem}",
         split=split,
         labels={name: 1 if name in labels else 0 for name in dataset.classes(Task.CLASSIFICATION)} or None,
         boxes=tuple(boxes) if dataset.localization else None,

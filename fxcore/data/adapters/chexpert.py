@@ -74,7 +74,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 image=image,
                 file=homes.get(patient, native.pictures / part / patient) / study / name,
                 patient=patient,
-                group=f"{key}:{patient}",
+                group=f"{dataset.adapter}:{patient}",
                 split=split,
                 labels=labels,
                 boxes=None,

@@ -51,7 +51,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 image=stem,
                 file=path,
                 patient=None,
-                group=f"{key}:{stem}",
+                group=f"{dataset.adapter}:{stem}",
                 split=None,
                 labels={"TB": code} if dataset.classification else None,
                 boxes=None,

@@ -41,15 +41,13 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
     """
     (table,) = files(key, dataset, native)
     known: set[str] = set()
-    found = list(_records(key, dataset, native.pictures, table, known, problems))
+    found = list(_records(dataset, native.pictures, table, known, problems))
     # The release has 193 labels and no list of them: a misspelt class would be absent everywhere.
     check_classes(key, dataset, {Task.CLASSIFICATION: sorted(known)})
     yield from found
 
 
-def _records(
-    key: str, dataset: Dataset, pictures: Path, table: Path, known: set[str], problems: Problems
-) -> Iterator[Record]:
+def _records(dataset: Dataset, pictures: Path, table: Path, known: set[str], problems: Problems) -> Iterator[Record]:
     classes = dataset.classes(Task.CLASSIFICATION)
     homes: dict[str, Path] = {}
     new = Unique(problems)
@@ -72,7 +70,7 @@ def _records(
             image=image,
             file=homes.setdefault(home, _home(pictures, home)) / image,
             patient=patient,
-            group=f"{key}:{patient}",
+            group=f"{dataset.adapter}:{patient}",
             split=None,
             labels=labels,
             boxes=None,

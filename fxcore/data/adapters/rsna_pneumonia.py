@@ -68,7 +68,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             image=image,
             file=path,
             patient=patient,
-            group=f"{key}:{image}" if patient is None else f"nih:{patient}",
+            group=f"{dataset.adapter}:{image}" if patient is None else f"nih:{patient}",
             split=None,
             labels={name: 1 if name == classes[image][1] else 0 for name in of_class} if image in classes else None,
             boxes=tuple(boxes[image][1]) if image in boxes else None,

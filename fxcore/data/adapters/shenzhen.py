@@ -39,7 +39,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             image=stem,
             file=path,
             patient=None,
-            group=f"{key}:{stem}",
+            group=f"{dataset.adapter}:{stem}",
             split=None,
             labels={"TB": code},
             boxes=None,

@@ -78,7 +78,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                 image=image,
                 file=path,
                 patient=None,
-                group=f"{key}:{image}",
+                group=f"{dataset.adapter}:{image}",
                 split=split if Split.TEST in folders else None,
                 labels=marks.labels,
                 boxes=marks.boxes,

@@ -62,7 +62,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                         image=file.stem,
                         file=file,
                         patient=None,
-                        group=f"{key}:{file.stem}",
+                        group=f"{dataset.adapter}:{file.stem}",
                         split=split,
                         labels={"TB": 1 if folder == ILL else 0} if dataset.classification else None,
                         boxes=boxes,

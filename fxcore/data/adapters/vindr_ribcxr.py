@@ -65,7 +65,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
                     image=file.stem,
                     file=file,
                     patient=None,
-                    group=f"{key}:{file.stem}",
+                    group=f"{dataset.adapter}:{file.stem}",
                     split=split,
                     labels=None,
                     boxes=None,

@@ -136,7 +136,7 @@ def _labels(results: CxrltResults) -> list[Record]:
 
 
 def _annotated(results: CxrltResults, key: str, split: Split) -> int:
-    number: int = results.manifest(key)["annotated"][Task.CLASSIFICATION][split]
+    number: int = results.counts(key)["annotated"][Task.CLASSIFICATION][split]
     return number
 
 

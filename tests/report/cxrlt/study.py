@@ -7,6 +7,7 @@ from typing import Any
 
 from fxcore import paths
 from fxcore.files import write_json
+from fxcore.params.registry import registry
 from fxcore.report.cxrlt import CxrltResults
 from fxcore.slices.cxrlt_report import CxrltReportSlice
 from tests.report.study import number
@@ -140,8 +141,13 @@ def study(
         splits = dict(zip(("train", "val", "test"), counts, strict=True))
         phantom = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
         dataset = {"adapter": adapter, "classification": {"classes": list(FREQUENCY)}, **phantom}
-        made = {"synthetic": synthetic, "annotated": {"classification": splits}, "params": {"dataset": dataset}}
-        write_json(paths.store(root, key, 64) / "manifest.json", made)
+        write_json(
+            paths.store(root, key, 64) / "manifest.json", {"synthetic": synthetic, "params": {"dataset": dataset}}
+        )
+        known = registry().get(adapter)
+        listed = ["test"] if known is None else list(known.expected.splits)
+        made = {"annotated": {"classification": splits}, "policy": "official", "listed": listed, "withheld": {}}
+        write_json(paths.split(root, key, "json"), made)
     for key in ("own", "chexpert"):
         write_json(paths.store(root, key, 64) / "manifest.json", {"synthetic": synthetic})
     write_json(root / "corpus.json", corpus or CORPUS)
