@@ -234,3 +234,13 @@ def test_no_patients_of_the_default_experiment_have_one_name_by_accident():
     everybody = Counter(group for groups in seen.values() for group in groups)
     assert len(seen) == 16
     assert set(everybody.values()) == {1}
+
+
+def test_mimic_has_the_first_film_of_some_of_the_first_studies_of_cxr_lt():
+    of = release("mimic_cxr", _default()["mimic_cxr"])
+    films = {number: film for number, (_, film) in of.planted.items()}
+    assert {film % studies.PICTURES for film in films.values()} == {0}
+    places = {number: film // studies.PICTURES for number, film in films.items()}
+    assert max(max(one % 300_000 for one in pair) for pair in places.items()) < 30
+    # six of MIMIC's training images are CXR-LT's test images, and four the other way round
+    assert Counter((number // 300_000, study // 300_000) for number, study in places.items()) == {(0, 2): 6, (2, 0): 4}
