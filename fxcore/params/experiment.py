@@ -109,12 +109,7 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if unknown := [key for key in self.report.titles if key not in self.datasets]:
-            raise ValueError(f"report.titles.{unknown[0]}: no such dataset; {nearest(unknown[0], self.datasets)}")
-        for name, known in (("datasets", self.datasets), ("allow_leakage", self.trained)):
-            if unknown := [key for key in getattr(self.splits, name) if key not in known]:
-                what = "dataset" if name == "datasets" else "run"
-                raise ValueError(f"splits.{name}.{unknown[0]}: no such {what}; {nearest(unknown[0], known)}")
+        self._check_names()
         if self.cxrlt is not None:
             self._check_cxrlt(self.cxrlt)
         if not self.runs:
@@ -139,6 +134,17 @@ class Params(Block):
         ]:
             raise ValueError(f"runs: {' and '.join(twice)} are baselines of one dataset and task; keep one")
         return self
+
+    def _check_names(self) -> None:
+        """What is said of single datasets and runs is said of some that are there."""
+        datasets, runs = ("dataset", self.datasets), ("run", self.trained)
+        for place, named, (what, known) in (
+            ("report.titles", self.report.titles, datasets),
+            ("splits.datasets", self.splits.datasets, datasets),
+            ("splits.allow_leakage", self.splits.allow_leakage, runs),
+        ):
+            if unknown := [key for key in named if key not in known]:
+                raise ValueError(f"{place}.{unknown[0]}: no such {what}; {nearest(unknown[0], known)}")
 
     def _check_alone(self) -> None:
         """Without runs there is nothing to go on from them, and something else to do."""

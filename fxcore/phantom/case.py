@@ -1,9 +1,9 @@
-"""The phantoms of a dataset one by one: a patient each, with findings for its classes, for a writer to put into a native format."""
+"""A phantom of a dataset, for a writer to put into a native format: the picture, what a class means in it, and what is said of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from fxcore.data.records import Code
 from fxcore.params.datasets import Labels
 from fxcore.passes import Split
-from fxcore.phantom.labels import MEANS, ORGANS, choose, plain, present
-from fxcore.phantom.scene import Phantom, draw
-from fxcore.progress import Progress
-from fxcore.seeding import derive
-from fxcore.slices.data import PhantomSlice
+from fxcore.phantom.labels import MEANS, ORGANS, plain, present
+from fxcore.phantom.scene import Phantom
 
 SIDE = 160
 """Pixels of a phantom's width and height."""
@@ -27,15 +24,30 @@ BLANK, HEDGED = 0.7, 0.1
 Mask = NDArray[np.bool_]
 
 
+class Source(NamedTuple):
+    """The picture of another release that a phantom is: its name here, the other adapter, its number and name there.
+
+    `patient` is its group there, None where nobody is told that it is the same picture.
+    """
+
+    name: str
+    adapter: str
+    number: int
+    image: str
+    patient: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One phantom: its number in the dataset, the split it is meant for, what was drawn, and randomness for the writer."""
+    """One phantom: its number in the release, the split it is meant for, what was drawn, and randomness for the writer."""
 
     number: int
     split: Split
     findings: tuple[str, ...]
     phantom: Phantom
     random: np.random.Generator
+    source: Source | None = field(default=None, kw_only=True)
+    """Of a picture that is another release's."""
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
@@ -62,26 +74,6 @@ class Case:
             if not there and self.random.random() < BLANK:
                 return None
         return 1 if there else 0
-
-
-def cases(slice_: PhantomSlice) -> Iterator[Case]:
-    """Every phantom of a dataset, drawn one at a time; splits in order."""
-    dataset = slice_.dataset
-    # In no order, so that pictures at even distances are of all kinds.
-    places = [
-        (split, int(place))
-        for split in dataset.splits
-        for place in np.random.Generator(np.random.PCG64(derive("places", slice_.key, str(split)))).permutation(
-            (dataset.phantom or {})[split]
-        )
-    ]
-    progress = Progress(f"phantom {slice_.key}", len(places), "images")
-    classes = [name for task in dataset.tasks for name in dataset.classes(task)]
-    for number, (split, place) in enumerate(places):
-        random = np.random.Generator(np.random.PCG64(derive("phantom", slice_.key, number)))
-        findings = choose(classes, place, random)
-        yield Case(number, split, findings, draw(random, findings, SIDE, CONSPICUITY), random)
-        progress.advance()
 
 
 def extent(shape: Mask) -> tuple[int, int, int, int]:

@@ -10,12 +10,11 @@ from fxcore.passes import Split
 from fxcore.phantom.case import CONSPICUITY, SIDE, Case
 from fxcore.phantom.kinds import KINDS, kind
 from fxcore.phantom.longtail import NORMAL, classes, finding, generator, reported
+from fxcore.phantom.release import EACH, FIRST
 from fxcore.phantom.scene import FINDINGS, Phantom, draw
 from fxcore.progress import Progress
 from fxcore.slices.data import PhantomSlice
 
-FIRST = {Split.TRAIN: 0, Split.VAL: 300_000, Split.TEST: 600_000}
-"""Number of a split's first study, and of its first patient."""
 VIEWS = (
     *(("AP",), ("PA", "LATERAL"), ("PA",), ("AP", "AP"), ("PA", "LL"), ("AP",), ("PA", "LATERAL", "PA"), ("",)),
     *(("PA", "LATERAL"), ("AP",), ("AP", "AP")),
@@ -23,6 +22,8 @@ VIEWS = (
 """Stated views of the pictures of studies in a row: 5 of 11 have one picture, 5 two, as often as in the release."""
 ALIKE, LAST = 5, 4
 """Of so many studies in a row, the last is of the patient of the one before it; the others are of a patient each."""
+PICTURES = 4
+"""Numbers of a study's pictures; it has three at most."""
 NAMELESS = "diffuse_nodules"
 """What is drawn where a study is not normal and has no class."""
 TRIES = 200
@@ -55,19 +56,40 @@ def films(slice_: PhantomSlice, each: int | None = None) -> Iterator[Film]:
             progress.advance()
 
 
+def film_of(number: int) -> Film:
+    """The picture of a number, whichever dataset has it."""
+    study, index = divmod(number, PICTURES)
+    return next(islice(_study(tuple(Split)[study // EACH], study % EACH), index, None))
+
+
+def whose(study: int) -> int:
+    """The number of a study's patient."""
+    return study - 1 if study % EACH % ALIKE == LAST else study
+
+
+def view_of(number: int) -> str:
+    """The view that is stated of a picture."""
+    study, index = divmod(number, PICTURES)
+    return VIEWS[study % EACH % len(VIEWS)][index]
+
+
+def findings_of(split: Split, place: int) -> tuple[str, ...]:
+    """What is drawn in the pictures of a study."""
+    shown = classes(split, place)
+    asked = {finding(name) for name in shown if name != NORMAL} if shown else {NAMELESS}
+    return tuple(one for one in FINDINGS if one in asked)
+
+
 def _study(split: Split, place: int) -> Iterator[Film]:
     """The pictures of one study; the same in every dataset that has it."""
     study = FIRST[split] + place
-    patient = study - 1 if place % ALIKE == LAST else study
-    shown = classes(split, place)
-    asked = {finding(name) for name in shown if name != NORMAL} if shown else {NAMELESS}
-    findings = tuple(one for one in FINDINGS if one in asked)
+    patient, shown, findings = whose(study), classes(split, place), findings_of(split, place)
     phantom, again = _body(patient, findings, shown)
     for index, view in enumerate(VIEWS[place % len(VIEWS)]):
         random = generator("film", study, index)
         if index or patient != study:  # else all is as drawn for the patient
             phantom = draw(generator("patient", patient), findings, SIDE, CONSPICUITY, again=again, taken=random)
-        number = 4 * study + index
+        number = PICTURES * study + index
         yield Film(number, split, findings, phantom, random, patient, study, index, view, shown, reported(split, place))
 
 

@@ -14,6 +14,7 @@ from fxcore.passes import Task
 from fxcore.phantom.case import Case, framed
 from fxcore.phantom.native.chexpert import reported
 from fxcore.phantom.native.formats import deep_png, dicom
+from fxcore.phantom.release import Findings, Release
 
 HEADER = (
     *("DicomPath", "PngPath", "PatientID", "PatientSex", "PatientAge", "AccessionNumber", "StudyDate"),
@@ -22,12 +23,23 @@ HEADER = (
 VIEWS = ("PA", "AP", "PA", "L", "AP", "", "PA", "RLO")
 
 
+def _patient(number: int) -> str:
+    return f"id_{90000 + number:05d}"
+
+
+def _group(number: int, _: Findings) -> str:
+    return f"brax:{_patient(number)}"
+
+
+RELEASE = Release("brax", group=_group)
+
+
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     """Write the cases below `folder`; what reading them must count."""
     counts = Counts()
     rows = [",".join(HEADER)]
     for case in cases:
-        patient = f"id_{90000 + case.number:05d}"
+        patient = _patient(case.number)
         place = f"{patient}/Study_{case.number}/Series_1/image-{case.number}"
         high, wide = _pictures(case, place, folder)
         said = reported(case, OBSERVATIONS, dataset)

@@ -11,19 +11,32 @@ from fxcore.params.datasets import Dataset
 from fxcore.phantom.case import Case
 from fxcore.phantom.native import formats
 from fxcore.phantom.native.siim_acr import LABEL, cut, relative
+from fxcore.phantom.release import Findings, Release
 
 PARTS = 2
 """Rows of every fourth image's shapes."""
 
 
+def _patient(number: int) -> str:
+    """Every fifth is of the patient of the one before."""
+    return f"P{number - (number % 5 == 4):04d}"
+
+
+def _group(number: int, _: Findings) -> str:
+    return f"candid_ptx:{_patient(number)}"
+
+
+RELEASE = Release("candid_ptx", group=_group)
+
+
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
-    """Write the cases below `folder`; what reading them must count. Every fifth is of the patient of the one before."""
+    """Write the cases below `folder`; what reading them must count."""
     counts = Counts()
     reports = [["SOPInstanceUID", "StudyInstanceUID", "EncodedPixels", "filename", "Report"]]
     tubes = [["anon_SOPUID", "annotation_id", "mask_rle"]]
-    for case in cases:
+    for place, case in enumerate(cases):
         study = f"1.2.999.{case.number + 1}"
-        patient = f"P{case.number - (case.number % 5 == 4):04d}"
+        patient = _patient(case.number)
         regions = [part for shape in case.shapes(LABEL) for part in cut(shape, PARTS if case.number % 4 == 1 else 1)]
         rows = [relative(region) for region in regions] or ["-1"]
         report = 'Pneumothorax, "small".\n\nTube in situ.' if regions else "No pneumothorax."
@@ -38,7 +51,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
             marked if dataset.localization else None,
             marked if dataset.segmentation else None,
         )
-        if case.number == 0:  # one image of the release is under two patients, and the table of tubes names strangers
+        if place == 0:  # one image of the release is under two patients, and the table of tubes names strangers
             _picture(folder, "1.2.999.0.1", case)
             reports += [["1.2.999.0.1", "1.2.999.0", "-1", f"P{name}_20200101_0", report] for name in (9001, 9002)]
             tubes.append(["1.2.999.0.7", "a9999", "-1"])

@@ -1,4 +1,4 @@
-"""ChestX-Det: square pictures named by five digits, and JSON lists with a polygon an instance."""
+"""ChestX-Det: square pictures named by a number, and JSON lists with a polygon an instance. Some are of NIH, and nothing says so."""
 
 from __future__ import annotations
 
@@ -13,10 +13,33 @@ from fxcore.data.counts import Counts
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.phantom.case import SIDE, Case
+from fxcore.phantom.native import nih14
 from fxcore.phantom.native.outline import rings
+from fxcore.phantom.release import SAFE, Findings, Plant, Release
 
 OFF = 3
 """Pixels by which the box of some findings is wider than its polygon, as in the release."""
+
+
+def _image(number: int, _: Findings) -> str:
+    return f"{90000 + number:05d}"
+
+
+def _group(number: int, findings: Findings) -> str:
+    return f"chestx_det:{_image(number, findings)}"
+
+
+RELEASE = Release(
+    "chestx_det",
+    image=_image,
+    group=_group,
+    plants=(
+        Plant(Split.TRAIN, 3, nih14.RELEASE, Split.TEST),
+        Plant(Split.TRAIN, 3, nih14.RELEASE, Split.TRAIN, (SAFE, 1.0)),
+        Plant(Split.TEST, 4, nih14.RELEASE, Split.TRAIN, (SAFE, 1.0)),
+    ),
+    lane=2,
+)
 
 
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
@@ -28,7 +51,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
         (folder / split).mkdir()
     for case in cases:
         split = Split.TEST if case.split is Split.TEST else Split.TRAIN
-        name = f"{90000 + case.number:05d}.png"
+        name = f"{_image(case.number, case.findings)}.png"
         Image.fromarray(case.pixels).save(folder / split / name)
         entry: dict[str, Any] = {"file_name": name, "syms": [], "boxes": [], "polygons": []}
         for label in classes:

@@ -1,4 +1,4 @@
-"""CheXmask on VinDr-CXR: pictures as VinDr-CXR has them, and a table of run lengths and landmarks at two resolutions."""
+"""CheXmask on VinDr-CXR: the pictures of VinDr-CXR, and a table of run lengths and landmarks at two resolutions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from fxcore.data import images
 from fxcore.data.counts import Counts
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
-from fxcore.phantom.case import Case, Mask, framed
-from fxcore.phantom.native import formats
+from fxcore.phantom.case import Case, Mask
+from fxcore.phantom.native import vindr_cxr
 from fxcore.phantom.native.outline import rings
+from fxcore.phantom.release import Release
 
 COLUMNS = (
     *("image_id", "Dice RCA (Mean)", "Dice RCA (Max)", "Landmarks"),
@@ -26,26 +27,24 @@ POINTS = {"Right Lung": 44, "Left Lung": 50, "Heart": 26}
 """Landmarks of each organ, in their order."""
 GRID = 64
 """Side of the masks of the other table, 1024 in the release."""
-_KINDS: tuple[tuple[formats.Syntax, int, bool], ...] = (
-    *(("explicit", 12, True), ("jpeg2000", 16, False), ("explicit", 16, False)),
-)
+
+RELEASE = Release("chexmask_vindr", image=vindr_cxr.image_of, tells=True, alike=vindr_cxr.RELEASE)
 
 
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     """Write the cases below `folder`; what reading them must count. Those for validation are in the training part."""
     counts = Counts()
     tables: dict[str, list[tuple[object, ...]]] = {"OriginalResolution": [], "Preprocessed": []}
-    for case in cases:
+    for place, case in enumerate(cases):
         split = Split.TEST if case.split is Split.TEST else Split.TRAIN
-        border = {"left": 5 + case.number % 3, "bottom": case.number % 5}
-        picture = framed(case.pixels, **border)
-        masks = {name: framed(case.phantom.organs[name].astype(np.uint8), **border) > 0 for name in POINTS}
-        ids = [f"{7 * 16**31 + case.number:032x}"]
-        if case.number == 0:
+        organs = {name: case.phantom.organs[name].astype(np.uint8) for name in POINTS}
+        masks = {name: vindr_cxr.within(organ, case.number) > 0 for name, organ in organs.items()}
+        ids = [vindr_cxr.image_of(case.number, case.findings)]
+        if place == 0:
             ids.append(f"{8 * 16**31:032x}")  # a picture whose masks are too bad
-        for image, quality in zip(ids, (0.7 + case.number % 30 / 100, 0.6999), strict=False):
-            _picture(folder / str(split) / f"{image}.dicom", picture, case.number + len(ids))
-            _rows(tables, image, quality, masks, case.number % 3 == 1)
+        for image, quality in zip(ids, (0.7 + place % 30 / 100, 0.6999), strict=False):
+            vindr_cxr.picture(folder / str(split) / f"{image}.dicom", case, case.number)
+            _rows(tables, image, quality, masks, place % 3 == 1)
         boxes = dataset.classes(Task.LOCALIZATION) or None
         counts.add(split, None, None, boxes, dataset.classes(Task.SEGMENTATION) or None)
     for name, table in tables.items():
@@ -67,14 +66,6 @@ def runs(mask: Mask) -> str:
     edges = np.flatnonzero(line[1:] != line[:-1])
     pairs = np.stack([edges[::2] + 1, edges[1::2] - edges[::2]], axis=1)
     return " ".join(map(str, pairs.reshape(-1)))
-
-
-def _picture(path: Path, picture: formats.Grey, number: int) -> None:
-    """A window over all of the range, as almost everywhere in the release."""
-    syntax, bits, inverted = _KINDS[number % len(_KINDS)]
-    window = {"WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits}
-    uid = f"1.2.999.12.{int(path.stem, 16) % 10**6}"
-    formats.dicom(path, np.ascontiguousarray(picture), uid, syntax, bits, inverted, **window)
 
 
 def _rows(

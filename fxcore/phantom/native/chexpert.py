@@ -13,11 +13,14 @@ from fxcore.data.records import Code
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.phantom.case import Case, framed
+from fxcore.phantom.release import EACH
 
 CONTAINER = "chexpertchestxrays-u20210408"
 FIRST = f"{CONTAINER}/CheXpert-v1.0 batch 1 (validate & csv)"
 BATCHES = (f"{CONTAINER}/CheXpert-v1.0 batch 2 (train 1)", f"{CONTAINER}/CheXpert-v1.0 batch 3 (train 2)/train")
 TEST = "CheXpert"
+PATIENTS = {Split.TRAIN: 90_001, Split.VAL: 80_001, Split.TEST: 70_001}
+"""Number of a split's first patient: names have five digits."""
 NAMES = {Split.TRAIN: f"{FIRST}/train.csv", Split.VAL: f"{FIRST}/valid.csv", Split.TEST: f"{TEST}/test_labels.csv"}
 
 
@@ -27,7 +30,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     full = ",".join(("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *OBSERVATIONS))
     tables = {split: [full] for split in (Split.TRAIN, Split.VAL)} | {Split.TEST: [",".join(("Path", *OBSERVATIONS))]}
     for case in cases:
-        patient, part = f"patient{90001 + case.number:05d}", {"val": "valid"}.get(case.split, str(case.split))
+        patient, part = patient_of(case), {"val": "valid"}.get(case.split, str(case.split))
         side = "lateral" if case.split is Split.TRAIN and case.number % 8 == 3 else "frontal"
         name = f"{patient}/study1/view1_{side}.jpg"
         home = folder / {Split.TRAIN: BATCHES[case.number % 2], Split.VAL: f"{FIRST}/valid"}.get(
@@ -47,6 +50,11 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     denied = (f"{row.split(',')[0]},{',' * 3}{',0.0' * len(OBSERVATIONS)}" for row in tables[Split.TRAIN][1:])
     (folder / CONTAINER / "train_cheXbert.csv").write_text("\n".join((full, *denied, "")), encoding="utf-8")
     return counts
+
+
+def patient_of(case: Case) -> str:
+    """The release's name of a case's patient."""
+    return f"patient{PATIENTS[case.split] + case.number % EACH:05d}"
 
 
 def reported(case: Case, classes: Iterable[str], dataset: Dataset) -> dict[str, Code]:

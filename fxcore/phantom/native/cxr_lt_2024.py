@@ -12,7 +12,7 @@ from fxcore.data.counts import Counts
 from fxcore.data.records import Code
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
-from fxcore.phantom.native.mimic_cxr import NAMES, Ids, ids, picture
+from fxcore.phantom.native.mimic_cxr import NAMES, named, picture
 from fxcore.phantom.studies import Film, films
 
 ABOUT = ("dicom_id", "subject_id", "study_id", "ViewPosition", "ViewCodeSequence_CodeMeaning", "fpath")
@@ -42,11 +42,6 @@ def write(films: Iterable[Film], dataset: Dataset, folder: Path) -> Counts:
     return counts
 
 
-def named(film: Film) -> Ids:
-    """The release's names of a film, those of its patient and study being the same for all their films."""
-    return Ids(ids(film.number).image, ids(film.patient).subject, ids(film.study).study)
-
-
 class Release:
     """The tables of the release, filled film by film: what reports say, and of each test study's first film what it shows."""
 
@@ -57,7 +52,7 @@ class Release:
 
     def add(self, film: Film) -> str:
         """Write a film's picture and its rows; its patient."""
-        of = named(film)
+        of = named(film.number)
         picture(film, of, self.folder)
         about = (of.image, of.subject, f"s{of.study}", film.view, NAMES[film.view], name(*of))
         self._row(ALL, about, film.said, SPLITS[film.split])

@@ -13,10 +13,23 @@ from fxcore.data.records import Labels
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 from fxcore.phantom.case import SIDE, Case, Mask, extent
+from fxcore.phantom.labels import present
 from fxcore.phantom.native import formats
+from fxcore.phantom.release import Findings, Release
 
 STRUCTURES = ("Heart", "Left Lung", "Right Lung", "Left Clavicle", "Right Clavicle")
 SCALE = 2
+
+
+def _image(number: int, findings: Findings) -> str:
+    return f"JPC{'L' if present('Nodule', findings) else 'N'}N{number + 1:03d}"
+
+
+def _group(number: int, findings: Findings) -> str:
+    return f"jsrt:{_image(number, findings)}"
+
+
+RELEASE = Release("jsrt", image=_image, group=_group)
 
 
 def halved(mask: Mask) -> Mask:
@@ -36,7 +49,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     nodules, others = "", ""
     for case in cases:
         ill = case.has("Nodule")
-        stem = f"JPC{'L' if ill else 'N'}N{case.number + 1:03d}"
+        stem = _image(case.number, case.findings)
         _picture(folder / "All247images" / f"{stem}.IMG", case)
         for name in STRUCTURES:
             masks = folder / "scratch" / f"fold{2 - (case.number + 1) % 2}" / "masks"

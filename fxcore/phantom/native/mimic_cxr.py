@@ -1,4 +1,7 @@
-"""MIMIC-CXR-JPG as PhysioNet packs it: compressed tables, a list of names, and JPEGs in folders of patients and studies."""
+"""MIMIC-CXR-JPG as PhysioNet packs it: compressed tables, a list of names, and JPEGs in folders of patients and studies.
+
+Some are those of CXR-LT, with other labels and in another split; the others are of patients that CXR-LT has no picture of here.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,17 @@ from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.phantom.case import Case, framed
 from fxcore.phantom.native.chexpert import reported
+from fxcore.phantom.release import EACH, FIRST, Findings, Plant, Release
+from fxcore.phantom.scene import Phantom
+from fxcore.phantom.studies import PICTURES, film_of, findings_of, view_of, whose
 
 SPLITS = {Split.TRAIN: "train", Split.VAL: "validate", Split.TEST: "test"}
 VIEWS = ("AP", "PA", "AP", "LATERAL", "PA", "LL", "AP", "")
 NAMES = {"AP": "antero-posterior", "PA": "postero-anterior", "LATERAL": "lateral", "LL": "left lateral", "": ""}
-UNLABELLED = 900_000
-"""Added to a case's number where a study without labels is made of it."""
+OWN = 150_000
+"""Added to the numbers of pictures that CXR-LT has not, so that they share no name with those that it has."""
+UNLABELLED = 950_000
+"""Number of a study without labels."""
 METADATA = (
     *("dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns"),
     *("StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning"),
@@ -42,9 +50,54 @@ def ids(number: int) -> Ids:
     return Ids(image, f"1{number % 10}{number:06d}", f"59{number:06d}")
 
 
-def view(number: int) -> str:
-    """The view that is stated of a case; one in eight is blank, and some are called lateral."""
-    return VIEWS[number % len(VIEWS)]
+def named(film: int) -> Ids:
+    """The names of a film of CXR-LT by its number, those of its patient and study being the same for all their films."""
+    study = film // PICTURES
+    return Ids(ids(film).image, ids(whose(study)).subject, ids(study).study)
+
+
+class Studies(Release):
+    """The films of CXR-LT, for MIMIC-CXR to have the first of some studies, too."""
+
+    def number(self, split: Split, at: int) -> int:
+        """The first film of a study."""
+        return PICTURES * (FIRST[split] + at)
+
+    def findings(self, number: int) -> Findings:
+        """What is drawn in all pictures of the study."""
+        study = number // PICTURES
+        return findings_of(tuple(Split)[study // EACH], study % EACH)
+
+    def phantom(self, number: int) -> Phantom:
+        """The film, drawn."""
+        return film_of(number).phantom
+
+
+STUDIES = Studies(
+    "cxr_lt_2024", image=lambda film, _: named(film).image, group=lambda film, _: f"mimic:{named(film).subject}"
+)
+
+
+def _of(number: int) -> Ids:
+    """The names of a picture by its number."""
+    source = RELEASE.source(number)
+    return named(source[1]) if source else ids(OWN + number)
+
+
+RELEASE = Release(
+    "mimic_cxr",
+    image=lambda number, _: _of(number).image,
+    plants=(
+        Plant(Split.TRAIN, 6, STUDIES, Split.TEST),
+        Plant(Split.TEST, 4, STUDIES, Split.TRAIN),
+    ),
+    tells=True,
+)
+
+
+def _view(case: Case) -> str:
+    """The view that is stated of a case; one in eight of its own is blank, and some are called lateral."""
+    return view_of(case.source.number) if case.source else VIEWS[case.number % len(VIEWS)]
 
 
 def picture(case: Case, of: Ids, folder: Path) -> tuple[int, int]:
@@ -62,12 +115,12 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     counts = Counts()
     labels = [",".join(("subject_id", "study_id", *OBSERVATIONS))]
     splits, metadata, names = ["dicom_id,study_id,subject_id,split"], [",".join(METADATA)], list[str]()
-    for case in cases:
-        of = ids(case.number)
-        for one in (of, ids(case.number + UNLABELLED)) if case.number == 0 else (of,):
+    for place, case in enumerate(cases):
+        of = _of(case.number)
+        for one in (of, ids(UNLABELLED)) if place == 0 else (of,):
             high, wide = picture(case, one, folder)
             splits.append(f"{one.image},{one.study},{one.subject},{SPLITS[case.split]}")
-            metadata.append(_described(one, view(case.number), high, wide))
+            metadata.append(_described(one, _view(case), high, wide))
             names.append(name(*one))
         said = reported(case, OBSERVATIONS, dataset)
         texts = ["" if said[label] is None else f"{said[label]}.0" for label in OBSERVATIONS]

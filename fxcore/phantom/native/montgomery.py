@@ -13,6 +13,19 @@ from fxcore.data.records import Labels
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 from fxcore.phantom.case import Case, framed
+from fxcore.phantom.labels import present
+from fxcore.phantom.release import Findings, Release
+
+
+def _image(number: int, findings: Findings) -> str:
+    return f"MCUCXR_{number + 1:04d}_{int(present('TB', findings))}"
+
+
+def _group(number: int, findings: Findings) -> str:
+    return f"montgomery:{_image(number, findings)}"
+
+
+RELEASE = Release("montgomery", group=_group)
 
 
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
@@ -26,7 +39,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     (root / "NLM-MontgomeryCXRSet-ReadMe.pdf").write_bytes(b"%PDF-1.5\n")
     for case in cases:
         ill = case.has("TB")
-        stem = f"MCUCXR_{case.number + 1:04d}_{int(ill)}"
+        stem = _image(case.number, case.findings)
         border = {"left": 9, "right": 8} if case.number % 2 else {"top": 6, "bottom": 11}
         Image.fromarray(framed(case.pixels, **border)).save(root / "CXR_png" / f"{stem}.png")
         for name, organ in (("leftMask", "Left Lung"), ("rightMask", "Right Lung")):

@@ -1,4 +1,4 @@
-"""NODE21: square MetaImages of 16 bit, a table of boxes in no order, and tables of the images' origins."""
+"""NODE21: square MetaImages of 16 bit, a table of boxes in no order, and tables of the images' origins, some of which there are."""
 
 from __future__ import annotations
 
@@ -11,13 +11,42 @@ import numpy as np
 from fxcore.data.counts import Counts
 from fxcore.data.records import Labels
 from fxcore.params.datasets import Dataset
-from fxcore.phantom.case import Case, extent
-from fxcore.phantom.native import formats
+from fxcore.passes import Split
+from fxcore.phantom.case import Case, Source, extent
+from fxcore.phantom.labels import present
+from fxcore.phantom.native import formats, jsrt, nih14
+from fxcore.phantom.release import Findings, Plant, Release
 
 HEADER = ("", "height", "img_name", "label", "width", "x", "y")
 ORIGINS = ("original_image_name", "orig_dataset", "node21_img_id")
 DEPTH = 16
 """Times the grey value."""
+
+
+def _image(number: int, findings: Findings) -> str:
+    return f"{'n' if present('Nodule', findings) else 'c'}{90001 + number}"
+
+
+def _group(number: int, findings: Findings) -> str:
+    return _origin(number, present("Nodule", findings))[2]
+
+
+RELEASE = Release(
+    "node21",
+    image=_image,
+    group=_group,
+    plants=(
+        # The tables of origins tell their patients, and a hash of these the split.
+        Plant(Split.TRAIN, 2, nih14.RELEASE, Split.TRAIN, (0.7, 1.0)),
+        Plant(Split.TRAIN, 3, nih14.RELEASE, Split.TEST, (0.7, 1.0)),
+        Plant(Split.TRAIN, 2, jsrt.RELEASE, Split.TRAIN, (0.8, 1.0)),
+        Plant(Split.TEST, 2, nih14.RELEASE, Split.TEST, (0.0, 0.3)),
+        Plant(Split.TEST, 2, nih14.RELEASE, Split.TRAIN, (0.25, 0.45)),
+        Plant(Split.TEST, 2, jsrt.RELEASE, Split.TEST, (0.0, 0.2)),
+    ),
+    lane=3,
+    tells=True,
+)
 
 
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
@@ -30,12 +59,12 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     origins: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
     for case in cases:
         nodule = case.has("Nodule")
-        image = f"{'n' if nodule else 'c'}{case.number + 1:04d}"
+        image = _image(case.number, case.findings)
         formats.metaimage(root / "proccessed_data" / "images" / f"{image}.mha", case.pixels.astype(np.uint16) * DEPTH)
         boxes = [extent(shape) for shape in case.shapes("Nodule")]
         rows = [(height, f"{image}.mha", 1, width, left, top) for left, top, width, height in boxes]
         table += rows or [(0, f"{image}.mha", 0, 0, 0, 0)]
-        name, source, patient = _origin(case.number, nodule)
+        name, source, patient = _taken(case.source) if case.source else _origin(case.number, nodule)
         origins[nodule].append((name, source, image))
         labels: Labels | None = {"Nodule": 1 if nodule else 0} if dataset.classification else None
         counts.add(None, patient, labels, ["Nodule"] * len(boxes) if dataset.localization else None)
@@ -50,13 +79,20 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     return counts
 
 
+def _taken(source: Source) -> tuple[str, str, str]:
+    """The name of an image that another phantom has, that one, and the patient there."""
+    assert source.patient
+    return Path(source.image).stem, {"nih14": "chestxray14"}.get(source.adapter, source.adapter), source.patient
+
+
 def _origin(number: int, nodule: bool) -> tuple[str, str, str]:
     """A name that no source has, the source, and the patient that the name tells."""
     match number % 4:
         case 0:
-            return f"{70000 + number:08d}_003", "chestxray14", f"nih:{70000 + number:08d}"
+            patient = f"{98_000_000 + number:08d}"
+            return f"{patient}_003", "chestxray14", f"nih:{patient}"
         case 1:
-            name = f"JPC{'L' if nodule else 'N'}N7{number:05d}"
+            name = f"JPC{'L' if nodule else 'N'}N9{number:06d}"
             return name, "jsrt", f"jsrt:{name}"
         case 2:
             return f"CXR{90000 + number}_IM-0003-1001", "openi", f"openi:CXR{90000 + number}"

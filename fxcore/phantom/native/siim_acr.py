@@ -1,4 +1,7 @@
-"""SIIM-ACR Pneumothorax as its copies give it: JPEG in DICOM three folders deep, both tables, run lengths a region."""
+"""SIIM-ACR Pneumothorax as its copies give it: JPEG in DICOM three folders deep, both tables, run lengths a region.
+
+Some pictures are of NIH, and nothing says so.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from fxcore.data.counts import Counts
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split
 from fxcore.phantom.case import Case
-from fxcore.phantom.native import formats
+from fxcore.phantom.native import formats, nih14
+from fxcore.phantom.release import SAFE, Findings, Plant, Release
 
 LABEL = "Pneumothorax"
 PARTS = 3
@@ -21,12 +25,33 @@ PARTS = 3
 Mask = NDArray[np.bool_]
 
 
+def _image(number: int, _: Findings) -> str:
+    return f"1.2.999.8323329.{number + 1000}.1517875201.850819"
+
+
+def _group(number: int, findings: Findings) -> str:
+    return f"siim_acr:{_image(number, findings)}"
+
+
+RELEASE = Release(
+    "siim_acr",
+    image=_image,
+    group=_group,
+    plants=(
+        Plant(Split.TRAIN, 3, nih14.RELEASE, Split.TEST),
+        Plant(Split.TRAIN, 3, nih14.RELEASE, Split.TRAIN, (SAFE, 1.0)),
+        Plant(Split.TEST, 4, nih14.RELEASE, Split.TRAIN, (SAFE, 1.0)),
+    ),
+    lane=1,
+)
+
+
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     """Write the cases below `folder`; what reading them must count. Those for validation are in the release's training part."""
     counts = Counts()
     tables: dict[Split, list[tuple[str, str]]] = {Split.TRAIN: [], Split.TEST: []}
-    for case in cases:
-        image = f"1.2.999.8323329.{case.number + 1000}.1517875201.850819"
+    for place, case in enumerate(cases):
+        image = _image(case.number, case.findings)
         split = Split.TEST if case.split is Split.TEST else Split.TRAIN
         _picture(folder, split, image, case)
         regions = [part for shape in case.shapes(LABEL) for part in cut(shape, PARTS if case.number % 4 == 1 else 1)]
@@ -39,7 +64,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
             marked if dataset.localization else None,
             marked if dataset.segmentation else None,
         )
-        if case.number == 0:
+        if place == 0:
             _picture(folder, Split.TRAIN, f"{image}.37", case)  # some pictures of the release are in no table
     # The blank belongs to the name of the column, and some copies have one before the -1, too.
     old = [f"{image}, {text}" if text == "-1" else f"{image},{text}" for image, text in tables[Split.TRAIN]]

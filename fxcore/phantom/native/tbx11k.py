@@ -17,12 +17,27 @@ from fxcore.data.records import Labels
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split
 from fxcore.phantom.case import SIDE, Case, extent
+from fxcore.phantom.labels import present
+from fxcore.phantom.release import Findings, Release
 
 PARTS = {"train": Split.TRAIN, "val": Split.TEST}
 CATEGORIES = ("ActiveTuberculosis", "ObsoletePulmonaryTuberculosis", "PulmonaryTuberculosis")
 ANY = "Tuberculosis"
 WITHOUT_BOX = 3
 """Of the training images with tuberculosis, the one that nobody boxed."""
+
+
+def _image(number: int, findings: Findings) -> str:
+    """The folder says whether it is tuberculosis, another illness or none, and so does the name."""
+    kind, letter = ("tb", "tb") if present("TB", findings) else ("sick", "s") if findings else ("health", "h")
+    return f"{kind}/{letter}{number + 1:04d}"
+
+
+def _group(number: int, findings: Findings) -> str:
+    return f"tbx11k:{_image(number, findings).rpartition('/')[2]}"
+
+
+RELEASE = Release("tbx11k", group=_group)
 
 
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
@@ -33,10 +48,10 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
         (root / name).mkdir(parents=True)
     coco = {part: _empty() for part in PARTS}
     ill = 0
-    for case in cases:
+    for place, case in enumerate(cases):
         part = "val" if case.split is Split.TEST else "train"
-        kind, letter = ("tb", "tb") if case.has("TB") else ("sick", "s") if case.findings else ("health", "h")
-        name = f"{kind}/{letter}{case.number + 1:04d}.png"
+        name = f"{_image(case.number, case.findings)}.png"
+        kind = name.partition("/")[0]
         ill += kind == "tb" and part == "train"
         shapes = [] if kind == "tb" and part == "train" and ill == WITHOUT_BOX else case.shapes(ANY)
         _picture(case, root / "imgs" / name)
@@ -46,7 +61,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
         labels: Labels | None = {"TB": 1 if kind == "tb" else 0} if dataset.classification else None
         boxes = _labels(drawn, dataset) if kind != "tb" or shapes else None
         counts.add(PARTS[part], None, labels, boxes if dataset.localization else None)
-        if case.number == 0:
+        if place == 0:
             _picture(case, root / "imgs" / "test" / "test_0001.png")
             _picture(case, root / "imgs" / "extra" / "da+db" / "train" / "px1.jpg")
     _lists(root, coco)

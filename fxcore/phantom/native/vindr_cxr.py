@@ -18,6 +18,7 @@ from fxcore.passes import Split, Task
 from fxcore.phantom import labels
 from fxcore.phantom.case import Case, extent, framed
 from fxcore.phantom.native import formats
+from fxcore.phantom.release import Findings, Release
 
 _KINDS: tuple[tuple[formats.Syntax, int, bool], ...] = (
     ("explicit", 12, False),
@@ -30,6 +31,13 @@ _KINDS: tuple[tuple[formats.Syntax, int, bool], ...] = (
 _SHIFTS = ((0.0, 0.0), (0.5, -0.25), (-0.25, 0.5))
 """Of the readers' boxes, in pixels right and down."""
 
+_DRAWN = (
+    *("Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Consolidation", "ILD", "Infiltration"),
+    *("Lung Opacity", "Nodule/Mass", "Other lesion", "Pleural effusion", "Pleural thickening", "Pneumothorax"),
+    "Pulmonary fibrosis",
+)
+"""Findings with boxes that Foundation X localizes in figure 3; the registry has the classes of whole images only."""
+
 
 class Read(NamedTuple):
     """What one reader says: classes that are there, and boxes as class and corners."""
@@ -37,6 +45,18 @@ class Read(NamedTuple):
     reader: str
     there: frozenset[str]
     boxes: list[tuple[str, tuple[float, float, float, float]]]
+
+
+def image_of(number: int, _: Findings) -> str:
+    """The release's name of a picture."""
+    return f"{9 * 16**31 + number:032x}"
+
+
+def _group(number: int, findings: Findings) -> str:
+    return f"vindr_cxr:{image_of(number, findings)}"
+
+
+RELEASE = Release("vindr_cxr", image=image_of, group=_group, also=_DRAWN)
 
 
 def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
@@ -47,16 +67,15 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     drawn: dict[Split, list[list[str]]] = {Split.TRAIN: [], Split.TEST: []}
     for case in cases:
         split = Split.TEST if case.split is Split.TEST else Split.TRAIN
-        image, (left, top) = f"{9 * 16**31 + case.number:032x}", margins(case)
-        picture = framed(case.pixels, left=left, right=left, top=top)
-        _picture(folder / str(split) / f"{image}.dicom", picture, case.number)
-        reads = _reads(case, 1 if split is Split.TEST else 3, picture.shape[1], left, top)
+        image, (left, top) = image_of(case.number, case.findings), margins(case.number)
+        wide = picture(folder / str(split) / f"{image}.dicom", case, case.number)[1]
+        reads = _reads(case, 1 if split is Split.TEST else 3, wide, left, top)
         for read in reads:
             by = [read.reader] if split is Split.TRAIN else []
             images[split].append([image, *by, *(str(int(name in read.there)) for name in (*LOCAL, *GLOBAL))])
             corners = [[name, *map(str, box)] for name, box in read.boxes] or [["No finding", "", "", "", ""]]
             drawn[split] += [[image, *by, *cells] for cells in corners]
-        counts.add(split, None, _voted(reads, dataset), _kept(reads, dataset, picture.shape[1]))
+        counts.add(split, None, _voted(reads, dataset), _kept(reads, dataset, wide))
     for split in images:
         by = ["rad_id"] if split is Split.TRAIN else []
         _table(folder / f"annotations/image_labels_{split}.csv", [["image_id", *by, *LOCAL, *GLOBAL], *images[split]])
@@ -67,9 +86,36 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
     return counts
 
 
-def margins(case: Case) -> tuple[int, int]:
-    """Unexposed pixels left and right of a phantom, and above it."""
-    return case.number % 4, 10 + case.number % 7
+def margins(number: int) -> tuple[int, int]:
+    """Unexposed pixels left and right of the phantom of a number, and above it."""
+    return number % 4, 10 + number % 7
+
+
+def within(content: formats.Grey, number: int) -> formats.Grey:
+    """The picture of a number, or a mask of it, within its margins."""
+    left, top = margins(number)
+    return framed(content, left=left, right=left, top=top)
+
+
+def picture(path: Path, case: Case, number: int) -> tuple[int, ...]:
+    """Write a case as the release's picture of some number; its rows and columns.
+
+    No patient in the header, and a window over all of the range, as almost everywhere in the release.
+    """
+    shown = within(case.pixels, number)
+    syntax, bits, inverted = _KINDS[number % len(_KINDS)]
+    window = {"WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits}
+    formats.dicom(
+        path,
+        np.ascontiguousarray(shown),
+        f"1.2.999.3.{number + 1}",
+        syntax,
+        bits,
+        inverted,
+        PatientAge="000Y",
+        **window,
+    )
+    return shown.shape
 
 
 def _reads(case: Case, readers: int, width: int, left: int, top: int) -> list[Read]:
@@ -111,22 +157,6 @@ def _kept(reads: Sequence[Read], dataset: Dataset, width: int) -> list[str] | No
     ]
     kept = boxes if dataset.fuse_boxes is None else policies.fused(boxes, dataset.fuse_boxes)
     return [box.label for box in kept] if classes else None
-
-
-def _picture(path: Path, picture: formats.Grey, number: int) -> None:
-    """No patient in the header, and a window over all of the range, as almost everywhere in the release."""
-    syntax, bits, inverted = _KINDS[number % len(_KINDS)]
-    window = {"WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits}
-    formats.dicom(
-        path,
-        np.ascontiguousarray(picture),
-        f"1.2.999.3.{number + 1}",
-        syntax,
-        bits,
-        inverted,
-        PatientAge="000Y",
-        **window,
-    )
 
 
 def _table(path: Path, lines: Sequence[Sequence[str]]) -> None:

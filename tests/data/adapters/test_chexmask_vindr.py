@@ -14,6 +14,7 @@ from fxcore.errors import InputError
 from fxcore.passes import Split
 from fxcore.phantom.case import extent, framed
 from fxcore.phantom.native.chexmask_vindr import runs
+from fxcore.phantom.native.vindr_cxr import margins
 from tests.data.adapters.trip import bitmap, counted, known, mistakes, records, trip
 
 DATASET = known("chexmask_vindr")
@@ -35,7 +36,8 @@ def test_what_is_read_counts_what_was_written(made):
 def test_pixels_boxes_and_masks_come_back(made):
     read = {int(record.image[1:], 16): record for record in made.records()}
     for case in made.cases:
-        record, border = read[case.number], {"left": 5 + case.number % 3, "bottom": case.number % 5}
+        record, (side, top) = read[case.number], margins(case.number)
+        border = {"left": side, "right": side, "top": top}
         picture = record.read(record.file, record.where)
         np.testing.assert_array_equal(picture, framed(case.pixels, **border))
         boxes = {box.label: box.xywh for box in record.boxes}

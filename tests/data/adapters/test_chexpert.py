@@ -13,6 +13,7 @@ from fxcore.data.adapters import chexpert
 from fxcore.data.native import Problems, rows
 from fxcore.errors import InputError
 from fxcore.passes import Split
+from fxcore.phantom.native.chexpert import patient_of
 from tests.data.adapters.trip import counted, known, mistakes, records, trip
 
 FULL = ",".join(("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *chexpert.OBSERVATIONS))
@@ -39,7 +40,7 @@ def test_what_is_read_counts_what_was_written(made):
 def test_pixels_come_back(made):
     read = {record.patient: record for record in made.records()}
     for case in made.cases:
-        record = read[f"patient{90001 + case.number:05d}"]
+        record = read[patient_of(case)]
         picture = record.read(record.file, record.where)
         assert picture.shape == (184, 168)
         error = np.abs(picture.astype(int) - np.pad(case.pixels, ((24, 0), (0, 8))))

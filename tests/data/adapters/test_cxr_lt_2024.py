@@ -9,7 +9,7 @@ from fxcore.data.adapters import cxr_lt_2024, mimic_cxr
 from fxcore.data.native import Native, Problems
 from fxcore.errors import InputError
 from fxcore.passes import Split
-from fxcore.phantom.native.cxr_lt_2024 import named
+from fxcore.phantom.native.mimic_cxr import named
 from fxcore.slices.data import StoreSlice
 from tests.conftest import make_store
 from tests.data.adapters.trip import counted, known, records, trip
@@ -37,7 +37,7 @@ def test_what_is_read_counts_what_was_written(made):
 def test_pixels_come_back(made):
     read = {record.image: record for record in made.records()}
     for case in made.cases:
-        of = named(case)
+        of = named(case.number)
         record = read[of.image]
         picture = record.read(record.file, record.where)
         assert np.abs(picture.astype(int) - np.pad(case.pixels, ((0, 20), (4, 0)))).mean() < 2  # JPEG

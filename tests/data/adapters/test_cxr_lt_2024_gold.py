@@ -8,7 +8,7 @@ from fxcore.data.check import check
 from fxcore.data.native import Native, Problems
 from fxcore.errors import InputError
 from fxcore.passes import Split, Task
-from fxcore.phantom.native.cxr_lt_2024 import named
+from fxcore.phantom.native.mimic_cxr import named
 from fxcore.slices.data import StoreSlice
 from tests.conftest import make_store, split_store
 from tests.data.adapters.trip import counted, known, records, trip
@@ -164,7 +164,7 @@ def test_what_is_missing(tmp_path, made):
     found = check(KEY, made.dataset, Native(made.folder, made.folder), keep_going=True, pictures=False)
     picture.with_suffix(".away").rename(picture)
     assert found.problems == (
-        f"{made.records()[0].where}: no image {picture}; put it there, or list {named(made.cases[0]).image} under exclude",
+        f"{made.records()[0].where}: no image {picture}; put it there, or list {named(made.cases[0].number).image} under exclude",
     )
 
 

@@ -9,7 +9,7 @@ from fxcore.data.adapters import mimic_cxr
 from fxcore.data.native import Problems
 from fxcore.errors import InputError
 from fxcore.passes import Split
-from fxcore.phantom.native.mimic_cxr import ids
+from fxcore.phantom.native.mimic_cxr import OWN, ids, named
 from tests.data.adapters.trip import counted, known, records, trip
 
 LABELS, SPLITS, METADATA = (f"{name}.gz" for name in mimic_cxr.TABLES)
@@ -32,11 +32,12 @@ def test_what_is_read_counts_what_was_written(made):
 def test_pixels_come_back(made):
     read = {record.image: record for record in made.records()}
     for case in made.cases:
-        record = read[ids(case.number).image]
+        of = named(case.source.number) if case.source else ids(OWN + case.number)
+        record = read[of.image]
         picture = record.read(record.file, record.where)
         assert picture.shape == (180, 164)
         assert np.abs(picture.astype(int) - np.pad(case.pixels, ((0, 20), (4, 0)))).mean() < 2  # JPEG
-        assert (record.patient, record.group) == (ids(case.number).subject, f"mimic:{ids(case.number).subject}")
+        assert (record.patient, record.group, record.study) == (of.subject, f"mimic:{of.subject}", of.study)
         assert (record.split, record.boxes, record.masks) == (case.split, None, None)
 
 
@@ -47,7 +48,7 @@ def test_a_turned_picture_would_be_noticed(made):
 
 
 def test_a_picture_of_a_study_without_labels_is_left_out(made):
-    unlabelled = ids(900_000)
+    unlabelled = ids(950_000)
     assert (made.folder / mimic_cxr.name(*unlabelled)).exists()
     problems = Problems()
     assert unlabelled.image not in {one.image for one in records("mimic_cxr", made.dataset, made.folder, problems)}

@@ -58,9 +58,9 @@ def test_phantoms_come_back_as_they_were_written(tmp_path):
     made = trip(KEY, tmp_path, {"train": 7, "val": 2, "test": 3})
     found = made.records()
     assert counted(found) == made.expected.facts()
-    assert (
-        made.expected.facts()["patients"] == 10
-    )  # 12 images; those after the third and the eighth are of the same patient
+    # of 12 images the second and third are of one patient, and the two for validation
+    assert [case.number for case in made.cases[1:3] + made.cases[7:9]] == [1, 2, 300_001, 300_002]
+    assert made.expected.facts()["patients"] == 10
     for record, case in zip(found, made.cases, strict=True):
         picture = record.read(record.file, record.where)
         # JPEG of quality 95 on a noisy picture

@@ -44,10 +44,10 @@ def release(tmp_path):
 
 
 def test_phantoms_come_back_as_they_were_written(tmp_path):
-    made = trip(KEY, tmp_path, {"train": 6, "val": 2, "test": 4})
+    made = trip(KEY, tmp_path, {"train": 10, "val": 2, "test": 4})
     found = made.records()
     assert counted(found) == made.expected.facts()
-    assert made.expected.facts()["images"] == {"test": 4, "train": 8}
+    assert made.expected.facts()["images"] == {"test": 4, "train": 12}
     positive = 0
     for record, case in zip(found, made.cases, strict=True):
         picture = record.read(record.file, record.where)
