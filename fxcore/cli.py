@@ -124,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
         "--threads", type=int, metavar="N", help="images decoded at once (default: as local.yaml says)"
     )
     commands.job(run.split, "family", "name of the family of datasets: they are split together")
+    commands.sliced(run.leakage)
     commands.job(run.visits, "run", _RUN)
     stage = commands.trained(run.pretrain)
     stage.add_argument("--stage", required=True, metavar="NAME", help="name of the stage: cycle_1, cycle_2, …")

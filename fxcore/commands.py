@@ -15,7 +15,7 @@ from fxcore.errors import InputError
 from fxcore.params import experiment
 from fxcore.predict.options import Options
 from fxcore.slices import make
-from fxcore.slices.data import PhantomSlice, SplitSlice, StoreSlice, VisitsSlice
+from fxcore.slices.data import LeakageSlice, PhantomSlice, SplitSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
 from fxcore.slices.report import FigureSlice, TableSlice
@@ -112,6 +112,16 @@ def split(arguments: Arguments) -> None:
     slice_ = sliced(arguments, SplitSlice, lambda params: make.split_slice(params, arguments.family))
     stores = unsplit(arguments.results, slice_.datasets, slice_.store_size)
     run(slice_, stores, partial(paths.split, arguments.results))
+
+
+def leakage(arguments: Arguments) -> None:
+    """Count what any two lists share, under each policy."""
+    from fxcore.data.leakage import leakage as run
+    from fxcore.data.store import open_stores
+
+    slice_ = sliced(arguments, LeakageSlice, make.leakage_slice)
+    stores = open_stores(arguments.results, slice_.holdouts, slice_.store_size)
+    run(slice_, stores, *(paths.leakage(arguments.results, what) for what in ("lists", "runs")))
 
 
 def visits(arguments: Arguments) -> None:

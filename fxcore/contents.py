@@ -18,6 +18,8 @@ TABLES = (
     "table5_transfer",
     "table6_few_shot",
     "ablation",
+    "splits",
+    "leakage",
     "claims",
 )
 FIGURES = (
@@ -25,6 +27,7 @@ FIGURES = (
     "figure2_cross_task",
     "figure3_finetuning",
     "few_shot",
+    "leakage",
     "panels_classification",
     "panels_localization",
     "panels_segmentation",
@@ -88,6 +91,8 @@ def table_reads(params: Params, name: str) -> list[Path]:
     if name in CXRLT_TABLES:
         return _study_reads(params, results, name)
     few = [paths.few_shot_metrics(results)] if params.few_shot.runs else []
+    if name == "leakage":
+        return [paths.leakage(results, what) for what in ("lists", "runs")]
     if name == "claims":
         return [*_each(results, params.trained), paths.choice(results, params.joint), *few]
     return few if name == "table6_few_shot" else _each(results, _of_tables(params).get(name, ()))
@@ -104,6 +109,7 @@ def figure_reads(params: Params, name: str) -> list[Path]:
         "figure2_cross_task": [paths.choice(results, joint)],
         "figure3_finetuning": [paths.choice(results, run) for run in _shown(params, "figure3_finetuning")],
         "few_shot": [paths.few_shot_metrics(results)],
+        "leakage": [paths.leakage(results, "lists")],
     }
     return found.get(name, [paths.metrics(results, joint), paths.predictions(results, joint)])
 
@@ -124,6 +130,7 @@ def _of_tables(params: Params) -> dict[str, list[str]]:
         "table4_organs": _shown(params, "table4_organs"),
         "table5_transfer": _shown(params, "table5_transfer"),
         "ablation": _roles(params, "ablation"),
+        "splits": [name for key in _roles(params, "split") for name in (key, str(params.trained[key].of))],
     }
 
 

@@ -46,6 +46,11 @@ class Holdings:
         return [*self.manifests, *(str(paths.split(self.results, key, "json")) for key in self.params.datasets)]
 
     @property
+    def split_stores(self) -> list[str]:
+        """What jobs depend on that read all stores with their splits."""
+        return paths.split_stores(self.results, self.params.datasets, self.params.store_size)
+
+    @property
     def lists(self) -> list[str]:
         """What `split` writes for all families."""
         return [one for family in self.families for one in self.splits(family)]

@@ -129,6 +129,11 @@ def validation(results: Path) -> Path:
     return results / "metrics" / "validation.csv"
 
 
+def leakage(results: Path, what: str) -> Path:
+    """What `lists` share, and what `runs` test of what they trained on."""
+    return results / "metrics" / "leakage" / f"{what}.csv"
+
+
 def weights(results: Path, run: str) -> Path:
     """A run as one weights file; its card lies beside it."""
     return results / "weights" / f"{run}.safetensors"

@@ -24,6 +24,7 @@ from fxcore.slices.make import (
     few_shot_slice,
     figure_slice,
     keep_slice,
+    leakage_slice,
     release_slice,
     score_slice,
     table_slice,
@@ -158,6 +159,7 @@ class Plan:
         runs, few = self.params.trained, self.params.few_shot.runs
         metrics = [paths.summary(self.results), *(paths.metrics(self.results, run) for run in runs)]
         metrics += [*([paths.few_shot_metrics(self.results)] if few else []), *self.study.metrics]
+        metrics += [paths.leakage(self.results, what) for what in ("lists", "runs")]
         weights = [paths.weights(self.results, run) for run in self.params.release]
         report = [paths.table(self.results, name, kind) for name in self.tables for kind in paths.TABLE_KINDS]
         report += [paths.figure(self.results, name, kind) for name in self.figures for kind in paths.FIGURE_KINDS]
@@ -289,6 +291,10 @@ class Plan:
     def evaluate_slice(self, wildcards: Wildcards) -> str:
         """For `evaluate`."""
         return evaluate_slice(self.params, wildcards.run).canonical()
+
+    def leakage_slice(self, _: Wildcards) -> str:
+        """For `leakage`."""
+        return leakage_slice(self.params).canonical()
 
     def release_slice(self, wildcards: Wildcards) -> str:
         """For `release`."""

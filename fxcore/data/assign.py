@@ -32,9 +32,11 @@ COLUMNS = ("image", "patient", "group", "official", "published", "usable", "hash
 
 
 def gathered(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The images of several stores, by dataset and row: `dataset`, `row` and `COLUMNS`."""
+    """The images of several stores, by dataset and row: `dataset`, `row` and `COLUMNS`, groups as files name them."""
     parts = [
-        table[list(COLUMNS)].assign(dataset=key, row=np.arange(len(table), dtype=np.int64))
+        table[list(COLUMNS)].assign(
+            dataset=key, row=np.arange(len(table), dtype=np.int64), group=table.get("named", table["group"])
+        )
         for key, table in tables.items()
     ]
     return pd.concat(parts, ignore_index=True).astype({"dataset": "category"})

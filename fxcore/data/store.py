@@ -55,7 +55,7 @@ class Store:
             self._take(listed)
 
     def _take(self, listed: Path) -> None:
-        """Take splits, and the groups that decided them, from a list."""
+        """Take splits, and the groups that decided them, from a list; groups as files name them become `named`."""
         try:
             splits = pd.read_parquet(listed)
         except (OSError, ValueError) as error:
@@ -66,6 +66,7 @@ class Store:
             raise InputError(
                 f"{listed}: lists other images than {self.folder}; build it again with: snakemake {listed} --force"
             )
+        self.table["named"] = self.table["group"]
         self.table[["split", "group"]] = splits[["split", "group"]]
 
     @property

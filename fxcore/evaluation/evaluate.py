@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fxcore import provenance
 from fxcore.data.store import OpenStores, Store
 from fxcore.errors import InputError
-from fxcore.evaluation.bootstrap import Values, class_mean, interval, replicates
+from fxcore.evaluation.bootstrap import Statistic, Values, class_mean, interval, replicates
 from fxcore.evaluation.classification import Labelled
 from fxcore.evaluation.metric import Metric
 from fxcore.evaluation.statistics import UNTRAINED, Measured, standing
@@ -74,7 +74,8 @@ def evaluate(slice_: EvaluateSlice, scored: Callable[[str], Scored], stores: Ope
 
     A metric is `value, low, high` (null where undefined), the same of each class under `classes`, and under `undefined` why a
     class has no value. The headline of the teacher (without one, the student) is also compared, paired by image: `gain` is what it
-    has over the untrained network, where that one was scored; `differences` over each run of `slice_.against` that has the dataset
+    has over the untrained network, where that one was scored; `parts` are the headline of test images of groups `seen` in training and
+    of the `unseen`, where there are any that were seen; `differences` over each run of `slice_.against` that has the dataset
     and task. `scored` reads what was predicted for a run.
 
     Raises:
@@ -83,9 +84,10 @@ def evaluate(slice_: EvaluateSlice, scored: Callable[[str], Scored], stores: Ope
     mine, others = scored(slice_.run), {run: scored(run) for run in slice_.against}
     opened = stores(mine.chosen)
     results: dict[str, Any] = {}
+    trained = {group for store in opened.values() for group in _groups(store, Split.TRAIN)}
     for name, of_tasks in mine.chosen.items():
         for task in of_tasks:
-            cell = Cell(slice_, mine, name, Task(task), opened[name])
+            cell = Cell(slice_, mine, name, Task(task), opened[name], trained)
             results.setdefault(name, {})[task] = cell.evaluate(others)
         log.info("evaluate %s: %s done", slice_.run, name)
     write_json(output, {"provenance": provenance.describe(slice_), "seen": mine.seen, "test": results})
@@ -94,8 +96,10 @@ def evaluate(slice_: EvaluateSlice, scored: Callable[[str], Scored], stores: Ope
 class Cell:
     """The test images of one dataset and task."""
 
-    def __init__(self, slice_: EvaluateSlice, mine: Scored, name: str, task: Task, store: Store) -> None:
-        """`mine` are the predictions that are evaluated."""
+    def __init__(
+        self, slice_: EvaluateSlice, mine: Scored, name: str, task: Task, store: Store, trained: Collection[str] = ()
+    ) -> None:
+        """`mine` are the predictions that are evaluated; `trained` the groups that the run trains on."""
         self.slice, self.mine, self.name, self.task = slice_, mine, name, task
         heads = store.heads((task,))
         self.test, self.validation = (
@@ -103,6 +107,7 @@ class Cell:
         )
         self.labels = heads.reported(task)
         self.patients = store.table["patient"].to_numpy()[self.test.rows]
+        self.seen = store.table["group"].isin(list(trained)).to_numpy()[self.test.rows]
         # The same resamples for every run, whatever its seed.
         self.seed = derive("bootstrap", name, task)
 
@@ -120,6 +125,8 @@ class Cell:
             headlines[branch] = values[main]
             found[branch] = images | {"cycle": cycles.get(branch, 0)}
             found[branch] |= {name: self._metric(values[name], one) for name, one in metrics.items()}
+        if self.seen.any():
+            found["parts"] = self._parts(standing(cycles))
         trained = headlines[standing(cycles)]
         if self.mine.how.untrained:
             found["gain"] = self._estimates(trained - headlines[UNTRAINED])
@@ -127,6 +134,15 @@ class Cell:
             found["differences"] = {
                 run: self._estimates(trained - self._headline(other)) for run, other in those.items()
             }
+        return found
+
+    def _parts(self, branch: str) -> dict[str, Any]:
+        """The headline of the test images of groups that were seen in training, and of the others."""
+        headline = self.test.headline(self._predictions(self.mine, branch))
+        found = {}
+        for name, of in (("seen", self.seen), ("unseen", ~self.seen)):
+            values = self._replicates({"": replace(headline, statistic=_only(headline.statistic, of))})[""]
+            found[name] = {"images": int(of.sum())} | self._interval(class_mean(values))
         return found
 
     def metrics(self, branch: str) -> dict[str, Metric]:
@@ -180,6 +196,16 @@ class Cell:
 
     def _interval(self, values: Values) -> dict[str, float | None]:
         return estimated(values, self.slice.confidence)
+
+
+def _groups(store: Store, split: Split) -> set[str]:
+    table = store.table
+    return set(table.loc[table["split"] == split, "group"])
+
+
+def _only(statistic: Statistic, images: NDArray[np.bool_]) -> Statistic:
+    """A statistic of some of the images."""
+    return lambda weights: statistic(weights * images)
 
 
 def estimated(values: NDArray[np.float64], confidence: float) -> dict[str, float | None]:

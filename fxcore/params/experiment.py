@@ -105,7 +105,7 @@ class Params(Block):
                 and (other.origin != self.joint or other.train.tune != one.train.tune == "full")
                 and _common(one.train.visits, other.train.visits)
             )
-        return () if one.of is None else (one.of,)
+        return () if one.of is None or one.role == "split" else (one.of,)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -232,12 +232,16 @@ class Params(Block):
         if run.shown_in and run.role != "finetune":
             raise ValueError(f"{self.place(key)}.shown_in: only a run with role: finetune is shown there")
         if run.of is None:
+            if run.role == "split":
+                raise ValueError(f"{self.place(key)}.of is missing; name the run of the same data divided otherwise")
             return
-        if run.role != "ablation":
-            raise ValueError(f"{self.place(key)}.of: only a run with role: ablation is compared with another")
+        if run.role not in ("ablation", "split"):
+            raise ValueError(f"{self.place(key)}.of: only a run with role: ablation or split is compared with another")
         other = self.runs.get(run.of)
         if other is None:
             raise ValueError(f"runs.{key}.of is {run.of}; no such run; {nearest(run.of, self.runs)}")
+        if run.role == "split":
+            return
         if other.role != "ablation" or other.of is not None:
             raise ValueError(f"runs.{key}.of is {run.of}; give a run with role: ablation that is of no other")
         if stray := _outside(run.train.visits, other.train.visits):

@@ -10,20 +10,20 @@ from fxcore.params.splits import Holdout, Own
 from fxcore.passes import Split
 
 
-def families(params: Params) -> dict[str, tuple[str, ...]]:
-    """Datasets by family; one that is not split by `leak_free` is a family of its own, named like it."""
+def families(params: Params, together: bool = False) -> dict[str, tuple[str, ...]]:
+    """Datasets by family; one that is not split by `leak_free` is a family of its own, named like it, if not all are `together`."""
     found: dict[str, tuple[str, ...]] = {}
     for key in params.datasets:
-        name = family(params, key)
+        own = params.splits.datasets.get(key, Own())
+        alone = not together and (own.policy or params.splits.policy) != "leak_free"
+        name = key if alone else _family(params, key, own)
         found[name] = (*found.get(name, ()), key)
     return found
 
 
-def family(params: Params, key: str) -> str:
+def _family(params: Params, key: str, own: Own) -> str:
     """The family of a dataset: of a known release that of its adapter."""
-    own, adapter = params.splits.datasets.get(key, Own()), params.datasets[key].adapter
-    if (own.policy or params.splits.policy) != "leak_free":
-        return key
+    adapter = params.datasets[key].adapter
     known = registry().get(adapter)
     return own.family or (known.family or adapter if known else key)
 

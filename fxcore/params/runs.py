@@ -90,14 +90,15 @@ class Run(Block):
 
     title: str
     """As the tables print it."""
-    role: Literal["joint", "baseline", "ablation", "start", "finetune"]
+    role: Literal["joint", "baseline", "ablation", "split", "start", "finetune"]
     """`joint` is the model the paper proposes; a `baseline` has one dataset and one task and stands beside it in table 3; an
-    `ablation` stands in the table of that name; a `start` gives weights for other runs to start from; a `finetune` is a target
-    that they are tried on."""
+    `ablation` stands in the table of that name; a `split` trains on a dataset that is divided otherwise; a `start` gives weights for
+    other runs to start from; a `finetune` is a target that they are tried on."""
     shown_in: Literal["table4_organs", "table5_transfer", "figure3_finetuning"] | None = None
     """Of a finetune: where it is shown; null for none of these."""
     of: Name | None = None
-    """Of an ablation: the run that it is compared with and changes something of; null for that run itself."""
+    """Of an ablation: the run that it is compared with and changes something of; null for that run itself. Of a split: the run that
+    trains on the same data divided otherwise."""
     gpus: Annotated[int, Field(ge=0)] = 1
     """GPUs the run asks for, which share each batch; a machine that has fewer gives what it has, one without any trains on the
     CPU."""

@@ -14,6 +14,7 @@ from fxcore.report.cross_task import cross_task
 from fxcore.report.drawn import Drawn
 from fxcore.report.few_shot_curve import few_shot
 from fxcore.report.finetuning import figure3_finetuning
+from fxcore.report.leakage_map import leakage
 from fxcore.report.method import figure1_method
 from fxcore.report.panels import KINDS, panels
 from fxcore.report.results import Results
@@ -24,6 +25,7 @@ FIGURES: dict[str, Callable[[Results, Report], Drawn]] = {
     "figure2_cross_task": cross_task,
     "figure3_finetuning": figure3_finetuning,
     "few_shot": few_shot,
+    "leakage": leakage,
     **{name: partial(panels, kind) for name, kind in KINDS.items()},
 }
 """In the order of the index."""

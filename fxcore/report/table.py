@@ -9,10 +9,12 @@ from fxcore.passes import Mode, Pass, Split, Task
 from fxcore.report.ablation import ablation
 from fxcore.report.claims import claims
 from fxcore.report.few_shot import table6_few_shot
+from fxcore.report.leakage import leakage
 from fxcore.report.organs import table4_organs
 from fxcore.report.pretraining import table3_pretraining
 from fxcore.report.render import Table
 from fxcore.report.results import Results
+from fxcore.report.splits import splits
 from fxcore.report.transfer import table5_transfer
 from fxcore.slices.train import run_passes
 
@@ -140,6 +142,8 @@ TABLES: dict[str, Callable[[Results], Table]] = {
         table5_transfer,
         table6_few_shot,
         ablation,
+        splits,
+        leakage,
         claims,
     )
 }

@@ -42,6 +42,27 @@ class SplitSlice(Block):
     datasets: dict[str, SplitRule]
 
 
+class RunLists(Block):
+    """What a run reads: datasets by key."""
+
+    tested: tuple[str, ...]
+    trained: tuple[str, ...]
+    """Also those of the run that it starts from."""
+    allowed: str | None
+    """Why it may test what was seen in training; None where it may not."""
+
+
+class LeakageSlice(Block):
+    """For `leakage`: all datasets; `families` as `leak_free` has them, whatever the policy of each dataset is."""
+
+    store_size: int
+    seed: int
+    near: Near
+    families: dict[str, tuple[str, ...]]
+    holdouts: dict[str, Holdout]
+    runs: dict[str, RunLists]
+
+
 class VisitsSlice(Block):
     """For `visits`: which stores a run trains on."""
 

@@ -16,7 +16,15 @@ from fxcore.params.registry import registry
 from fxcore.params.runs import in_order
 from fxcore.slices.cxrlt import CorpusSlice, EvaluateHeadSlice, HeadSlice, SslSlice
 from fxcore.slices.cxrlt_report import BackboneRow, CxrltReportSlice, EnsembleRow, HeadRow, StageRow, flat
-from fxcore.slices.data import PhantomSlice, SplitRule, SplitSlice, StoreSlice, VisitsSlice
+from fxcore.slices.data import (
+    LeakageSlice,
+    PhantomSlice,
+    RunLists,
+    SplitRule,
+    SplitSlice,
+    StoreSlice,
+    VisitsSlice,
+)
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
 from fxcore.slices.report import FigureSlice, TableSlice
@@ -43,6 +51,25 @@ def split_slice(params: Params, family: str) -> SplitSlice:
         seed=params.splits.seed,
         near=params.splits.near,
         datasets={key: SplitRule(**rule(params, key)) for key in families(params)[family]},
+    )
+
+
+def leakage_slice(params: Params) -> LeakageSlice:
+    """The slice of what all lists share."""
+    return LeakageSlice(
+        store_size=params.store_size,
+        seed=params.splits.seed,
+        near=params.splits.near,
+        families=families(params, together=True),
+        holdouts={key: rule(params, key)["holdout"] for key in params.datasets},
+        runs={
+            run: RunLists(
+                tested=tuple(one.train.visits),
+                trained=visits_slice(params, run).datasets,
+                allowed=params.splits.allow_leakage.get(run),
+            )
+            for run, one in params.trained.items()
+        },
     )
 
 
@@ -152,6 +179,7 @@ def table_slice(params: Params) -> TableSlice:
         pretrain=params.pretraining(params.joint),
         few_shot=params.few_shot,
         evaluate=params.evaluate,
+        allow_leakage=params.splits.allow_leakage,
     )
 
 

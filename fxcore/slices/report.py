@@ -21,6 +21,7 @@ class TableSlice(Block):
     pretrain: Pretrain
     few_shot: FewShot
     evaluate: Evaluate
+    allow_leakage: dict[str, str]
 
 
 class FigureSlice(TableSlice):

@@ -1,3 +1,24 @@
+rule leakage:
+    """What any two lists share, under each policy of splitting, and what runs test of what they train on."""
+    input:
+        data=plan.data.split_stores,
+        src=sources.closure("fxcore.data.leakage"),
+    output:
+        lists=f"{RESULTS}/metrics/leakage/lists.csv",
+        runs=f"{RESULTS}/metrics/leakage/runs.csv",
+    log:
+        f"{RESULTS}/logs/leakage/leakage.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/leakage/leakage.tsv"
+    params:
+        results=plan.root,
+        slice=plan.leakage_slice,
+    message:
+        "what lists share"
+    shell:
+        "python -m fxcore leakage --results {params.results:q} --params {params.slice:q} --log {log:q}"
+
+
 rule evaluate:
     """A run's test metrics with intervals, from its saved predictions."""
     input:

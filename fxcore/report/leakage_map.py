@@ -1,0 +1,60 @@
+"""How much of each test set is of groups that some training list has, as a map a policy."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from fxcore.data.leakage import POLICIES
+from fxcore.params.report import Report
+from fxcore.passes import Split
+from fxcore.report.drawn import Drawn
+from fxcore.report.leakage import read
+from fxcore.report.results import Results
+from fxcore.report.style import STYLE, WIDTH
+
+EMPTY = "0.93"
+"""Where nothing is shared."""
+
+
+def leakage(results: Results, _: Report) -> Drawn:
+    """A panel a policy: rows are test lists, columns training lists, those that share something under any policy."""
+    rows = [
+        one for one in read(results, "lists") if (one["held_split"], one["other_split"]) == (Split.TEST, Split.TRAIN)
+    ]
+    tests, trains = (
+        [key for key in results.titles if any(one[side] == key for one in rows)]
+        for side in ("held_dataset", "other_dataset")
+    )
+    with mpl.rc_context(STYLE):
+        height = 1.7 + 0.17 * max(len(tests), 1)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots(1, len(POLICIES), sharey=True)
+        for axis, policy in zip(axes, POLICIES, strict=True):
+            share = np.full((len(tests), len(trains)), np.nan)
+            for one in rows:
+                if one["policy"] == policy:
+                    at = tests.index(one["held_dataset"]), trains.index(one["other_dataset"])
+                    share[at] = 100 * int(one["affected"]) / int(one["of"])
+            _panel(axis, policy, share, [results.titles[key] for key in tests], [results.titles[key] for key in trains])
+    caption = (
+        f"{results.kind(results.titles)} Percent of each test list (rows) that are of a group, a patient or patients who share a"
+        " picture, of which a training list (columns) has an image, under each policy of splitting; grey: none. Lists that share"
+        " nothing with any other under any policy are left out."
+    )
+    return Drawn(figure, caption)
+
+
+def _panel(axis: mpl.axes.Axes, policy: str, share: np.ndarray, tests: list[str], trains: list[str]) -> None:
+    axis.set_facecolor(EMPTY)
+    if share.size:
+        axis.imshow(share, cmap="OrRd", vmin=0, vmax=max(10.0, float(np.nanmax(share, initial=0))), aspect="auto")
+    for row, column in np.argwhere(~np.isnan(share)):
+        axis.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=5)
+    axis.set_title(policy, fontsize=7)
+    axis.set_xticks(range(len(trains)), trains, rotation=90, fontsize=5)
+    axis.set_yticks(range(len(tests)), tests, fontsize=5)
+    axis.tick_params(length=0)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
