@@ -5,15 +5,13 @@ Methods that take wildcards are Snakemake input and params functions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fxcore import contents, machine, paths, resources, sources
-from fxcore.data.native import Native, adapter_of, fingerprints, locate
+from fxcore import contents, machine, paths, resources
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params, load
@@ -35,10 +33,14 @@ from fxcore.slices.make import (
 )
 from fxcore.slices.train import TrainSlice
 from fxcore.study import Study, one_of
+from fxcore.supply import Supply
 from fxcore.training.keep import worth_keeping
 from fxcore.work import Sizes
 
-PHASES = ("data", "visits", "train", "score", "release", "few_shot", "corpus", "ssl", "head", "evaluate", "report")
+PHASES = (
+    *("retrieve", "data", "visits", "train", "score", "release"),
+    *("few_shot", "corpus", "ssl", "head", "evaluate", "report"),
+)
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
 SETTINGS = ("params", "phase", "strict", "backbone")
 """What Snakemake's `--config` takes; `backbone` asks for all stages of one."""
@@ -79,7 +81,7 @@ class Plan:
             InputError: one line naming file, key or folder, and what to do.
         """
         plan = cls(load(Path(file)), machine.load())
-        _ = plan._native_files
+        plan.supply.check()
         plan.study.check()
         for run, one in plan.params.runs.items():
             start = one.train.start
@@ -96,6 +98,11 @@ class Plan:
     def results(self) -> Path:
         """The results root."""
         return Path(self.params.results_root)
+
+    @cached_property
+    def supply(self) -> Supply:
+        """Where native files come from."""
+        return Supply(self.params, self.machine)
 
     @cached_property
     def study(self) -> Study:
@@ -153,6 +160,7 @@ class Plan:
         stores = list(map(Path, self._manifests()))
         found: dict[str | None, list[Path]] = {
             None: [*stores, *metrics, *weights, *report],
+            "retrieve": self.supply.records,
             "data": stores,
             "visits": [paths.visits(self.results, run) for run in runs],
             "train": [paths.kept(self.results, run) / paths.MANIFEST for run in runs],
@@ -170,55 +178,6 @@ class Plan:
         return list(map(str, found[phase]))
 
     # Inputs
-
-    def phantom_of_dataset(self, wildcards: Wildcards) -> list[str]:
-        """For `normalize`: the folder of a phantom, which a rule makes."""
-        return [str(self._native(wildcards.dataset).folder)] if self._is_phantom(wildcards.dataset) else []
-
-    def native(self, wildcards: Wildcards) -> dict[str, str] | None:
-        """For `normalize`: what the native files are that a dataset's store is made from; None of a phantom, which is an input.
-
-        A parameter and no input: where the disk that they lie on is not there, the store stays as good, and what it was made from
-        stands for them.
-        """
-        return self._native_files.get(wildcards.dataset)
-
-    @cached_property
-    def _native_files(self) -> dict[str, dict[str, str]]:
-        """Fingerprints of the files of each dataset that is no phantom, by name.
-
-        Raises:
-            InputError: one is missing, and there is no store.
-        """
-        found: dict[str, dict[str, str]] = {}
-        for key, dataset in self.params.datasets.items():
-            if self._is_phantom(key):
-                continue
-            native = self._native(key)
-            try:
-                found[key] = fingerprints(adapter_of(dataset).files(key, dataset, native), native.folder)
-            except InputError:
-                if not (self._store(key) / "manifest.json").exists():
-                    raise
-                record = paths.store_native(self.results, key, self.params.store_size)
-                found[key] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        return found
-
-    def _is_phantom(self, key: str) -> bool:
-        return self.params.datasets[key].source == "phantom"
-
-    def _native(self, key: str) -> Native:
-        return locate(self.results, self.machine, key, self.params.datasets[key])
-
-    def phantom_sources(self, wildcards: Wildcards) -> list[str]:
-        """For `phantom`: our source files, those of the format's writer and no other among them."""
-        writer = self.params.datasets[wildcards.dataset].adapter
-        return sorted({*sources.closure("fxcore.phantom.phantom"), *sources.closure(f"fxcore.phantom.native.{writer}")})
-
-    def normalize_sources(self, wildcards: Wildcards) -> list[str]:
-        """For `normalize`: our source files, those of the dataset's adapter and no other among them."""
-        adapter = self.params.datasets[wildcards.dataset].adapter
-        return sorted({*sources.closure("fxcore.data.normalize"), *sources.closure(f"fxcore.data.adapters.{adapter}")})
 
     def stores_of_run(self, wildcards: Wildcards) -> list[str]:
         """For `visits`: manifests of the stores a run visits; a manifest is written last and vouches for the other files."""
