@@ -114,7 +114,7 @@ def retrieve(
 
 def describe(slice_: RetrieveSlice, native: Native) -> str:
     """For a person: what it takes to get a dataset, and where its files go."""
-    key, route, known = slice_.key, slice_.route, registry().get(slice_.key)
+    key, route, known = slice_.key, slice_.route, registry().get(slice_.dataset.adapter)
     lines = [f"{key}: {known.title} {known.version} ({known.access}; {known.licence})" if known else key]
     steps = (*route.before, *(route.by_hand.steps if route.by_hand else ()))
     lines += [f"  {number}. {step}" for number, step in enumerate(steps, 1)]
@@ -185,7 +185,7 @@ def _wanted(slice_: RetrieveSlice, place: Place, patience: Patience) -> tuple[li
 
 def _access(slice_: RetrieveSlice) -> str:
     """What it takes to be let in, for messages."""
-    known = registry().get(slice_.key)
+    known = registry().get(slice_.dataset.adapter)
     given = slice_.route.before
     return (
         f"{known.access}; fxcore retrieve {slice_.key} lists it" if known and given else (known.access if known else "")

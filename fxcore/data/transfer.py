@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import fxcore
 from fxcore.errors import InputError
 from fxcore.progress import INTERVAL, amount, duration
 
@@ -102,7 +103,7 @@ class Traffic:
                 return
             self.said = now
             rate = self.received / (now - self.begun)
-            left = f", {duration((self.size - self.received) / rate)} left" if self.size and rate else ""
+            left = f", {duration(max(0, self.size - self.received) / rate)} left" if self.size and rate else ""
             whole = f" of {amount(self.size, 'B')}" if self.size else ""
             log.info(
                 "%s: %s%s, %d of %d files, %s/s%s",
@@ -114,6 +115,11 @@ class Traffic:
                 amount(rate, "B"),
                 left,
             )
+
+    def comes(self, size: int) -> None:
+        """A server said how many bytes are to come; of a single file that is all."""
+        if self.files == 1 and self.size is None:
+            self.size = size
 
     def pause(self, seconds: float) -> None:
         """Wait, but not when all are to stop."""
@@ -218,7 +224,7 @@ def _attempt(remote: Remote, part: Path, traffic: Traffic) -> None:
     have = _size(part)
     if have and not version and remote.sha256 is None:
         have = 0  # nothing would tell if the two halves were of different files
-    headers = {"Accept-Encoding": "identity"}
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"fxcore/{fxcore.__version__}"}
     if have:
         headers |= {"Range": f"bytes={have}-"} | ({"If-Range": version} if version else {})
     timeout = traffic.patience.timeout
@@ -233,6 +239,8 @@ def _attempt(remote: Remote, part: Path, traffic: Traffic) -> None:
         if remote.size not in (None, whole) and whole is not None:
             raise InputError(f"{remote.name}: has {whole:,} bytes; {remote.size:,} are expected. {_ask(remote)}")
         _room(part, (whole or remote.size or 0) - start)
+        if whole is not None:
+            traffic.comes(whole - start)
         if not start:
             part.write_bytes(b"")
             mark.write_text(_version(response), encoding="ascii")

@@ -189,6 +189,42 @@ def test_a_hostile_archive_leaves_nothing_anywhere(server, tmp_path, get, name, 
     assert not (tmp_path / "up.txt").exists()
 
 
+def test_unpacking_that_was_killed_is_done_again_without_a_download(server, tmp_path, get, monkeypatch):
+    server.files = {"/Set.zip": Served(packed(PICTURES))}
+    route = {"http": [{"url": server.url("/Set.zip"), "extract": True}]}
+    (tmp_path / "native/.retrieve/unpacked/left").mkdir(parents=True)
+
+    def killed(made, folder):
+        """What a kill leaves between two files."""
+        (folder / "MontgomerySet/CXR_png").mkdir(parents=True)
+        first = next(iter(PICTURES))
+        (made / first).replace(folder / first)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retrieving.archives, "merge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            get(route)
+    assert len(files(tmp_path / "native")) == 1
+    get(route)
+    assert files(tmp_path / "native") == PICTURES
+    assert kept(tmp_path / "native") == ["ledger.jsonl", "lock"]
+    assert len(server.asked) == 1
+
+
+def test_a_ledger_with_a_torn_line_is_read_as_far_as_it_is_whole(server, tmp_path, get):
+    server.files = {f"/{number}.csv": Served(b"%d" % number) for number in range(3)}
+    route = {"http": [server.url("/[0-2].csv")]}
+    get(route, connections=1)
+    ledger = tmp_path / "native/.retrieve/ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-20])
+    get(route)
+    assert len(server.asked) == 4
+    assert len(ledger.read_text().splitlines()) == 4  # the torn one among them
+    get(route)
+    assert len(server.asked) == 4
+
+
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.zip"])
 def test_a_cut_file_that_no_length_and_no_checksum_tells_of_is_found(server, tmp_path, get, name):
     body = packed({"a.csv": RANDOM.bytes(5000)}, "zip" if name == "a.zip" else "tar")
@@ -398,6 +434,17 @@ def test_there_is_a_route_to_every_known_dataset_and_the_folder_it_fills_is_read
     names = [one.place for file in routes()["shenzhen"].http for one in file.each()]
     assert (len(names), names[0], names[-1]) == (662, "CXR_png/CHNCXR_0001_0.png", "CXR_png/CHNCXR_0662_1.png")
     assert sum(name.endswith("_1.png") for name in names) == 336
+
+
+def test_the_page_tells_the_same_routes():
+    page = (PROJECT / "docs/how-to/get-the-data.md").read_text()
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ") and "`" in line]
+    told = {key: kind.strip() for kind, keys in rows for key in re.findall(r"`(\w+)`", keys)}
+    names = {"http": "web server", "kaggle": "Kaggle", "by_hand": "by hand"}
+    access = {"physionet": {True: "PhysioNet, credentialed", False: "PhysioNet, open"}}
+    assert told == {
+        key: names.get(route.kind) or access[route.kind][bool(route.before)] for key, route in routes().items()
+    }
 
 
 @pytest.mark.parametrize("key", list(registry()))

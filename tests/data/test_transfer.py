@@ -8,6 +8,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
+from fxcore.data import transfer
 from fxcore.data.transfer import Patience, Remote, Traffic, fetch, redacted
 from fxcore.errors import InputError
 from tests.server import Served, serving
@@ -241,3 +242,15 @@ def test_a_full_disk_is_said_before_a_byte_is_written(server, tmp_path, monkeypa
     with pytest.raises(InputError, match=r"100 MB are free, and 400 kB are to come; free space and start again"):
         get(server, tmp_path, Served(BODY))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_how_far_it_is_is_said_now_and_then(server, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(transfer, "INTERVAL", 0.0)
+    get(server, tmp_path, Served(BODY))
+    lines = [line for line in caplog.messages if line.startswith("key: ")]
+    assert lines[-1].startswith("key: 400 kB of 400 kB, 0 of 1 files, ")
+    assert lines[-1].endswith("B/s, 0 s left")
+    caplog.clear()
+    traffic = Traffic("many", 3, None, PATIENT)
+    traffic.moved(2_000_000, files=2)
+    assert caplog.messages[-1].startswith("many: 2 MB, 2 of 3 files, ")
