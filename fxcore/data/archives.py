@@ -85,7 +85,7 @@ def extract(archive: Path, folder: Path, limits: Limits = LIMITS) -> dict[str, i
                 _make(target, archive, member)
                 continue
             if str(name) in found or target.exists():
-                raise ArchiveError(f"{archive.name}: {member.name} comes twice in it; nothing of it was taken")
+                raise ArchiveError(f"{archive.name}: {member.name!r} comes twice in it; nothing of it was taken")
             gauge.announce(member)
             _make(target.parent, archive, member)
             found[str(name)] = _copy(member, target, gauge)
@@ -149,7 +149,7 @@ def _place(archive: Path, member: _Member) -> PurePosixPath:
     if path is None:
         raise ArchiveError(f"{archive.name}: {member.name!r} in it lies outside its folder; nothing of it was taken")
     if member.odd:
-        raise ArchiveError(f"{archive.name}: {member.name} in it is {member.odd}; nothing of it was taken")
+        raise ArchiveError(f"{archive.name}: {member.name!r} in it is {member.odd}; nothing of it was taken")
     return path
 
 
@@ -158,7 +158,7 @@ def _make(folder: Path, archive: Path, member: _Member) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ArchiveError(
-            f"{archive.name}: {member.name} in it is a file and a folder; nothing of it was taken"
+            f"{archive.name}: {member.name!r} in it is a file and a folder; nothing of it was taken"
         ) from error
 
 
@@ -202,7 +202,7 @@ def _copy(member: _Member, target: Path, gauge: _Gauge) -> int:
             gauge.add(len(chunk))
             size += sink.write(chunk)
     if size != member.size:
-        raise EOFError(f"{member.name} ends after {size:,} of {member.size:,} bytes")
+        raise EOFError(f"{member.name!r} ends after {size:,} of {member.size:,} bytes")
     return size
 
 

@@ -49,7 +49,7 @@ class Ledger:
     def add(self, entry: Entry) -> None:
         """Write down a file."""
         with self._lock, self.path.open("a", encoding="utf-8") as sink:
-            sink.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+            sink.write(json.dumps(asdict(entry)) + "\n")
             self.entries[entry.name] = entry
 
     def forget(self) -> None:

@@ -150,8 +150,9 @@ def _opened(folder: Path, key: str) -> Iterator[Place]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{folder}: another retrieval of {key} is at it; wait until it has ended") from error
+        except BlockingIOError:
+            log.info("%s: another retrieval is at work in %s; waiting until it has ended", key, folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for left in state.glob("*/tmp????????"):  # of a killed process: pooch's names of what is not verified
             left.unlink()
         shutil.rmtree(state / "unpacked", ignore_errors=True)
@@ -178,7 +179,7 @@ def _wanted(slice_: RetrieveSlice, place: Place, patience: Patience) -> tuple[li
     project = route.physionet
     base = project.url.rstrip("/") + "/"
     sums = Wanted(Remote(base + SUMS, SUMS, access=access))
-    _all(slice_.key, route, [sums], place, 1, patience)
+    _all(slice_.key, route.model_copy(update={"gigabytes": None}), [sums], place, 1, patience)
     listed = [Wanted(Remote(base + quote(name), name, value, None, access)) for name, value in _sums(place, project)]
     return [sums, *listed], {"from": redacted(base), "only": list(project.only)}
 
@@ -301,8 +302,10 @@ def _placed(entry: Entry, path: Path, target: Path, place: Place) -> Entry:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(f"{target}: a folder is where a file belongs, or the other way round; remove it") from error
+    except OSError as error:
+        raise InputError(
+            f"{target}: cannot be put there ({error.strerror}); make that possible and start again"
+        ) from error
     return entry
 
 
@@ -323,7 +326,7 @@ def _unpacked(entry: Entry, path: Path, place: Place) -> Entry:
         raise
     except OSError as error:
         raise InputError(
-            f"{place.folder}: cannot unpack {entry.name} ({error.strerror}); make room and start again"
+            f"{place.folder}: cannot unpack {entry.name} ({error.strerror}); make that possible and start again"
         ) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -352,8 +355,9 @@ def _room(route: Route, wanted: Sequence[Wanted], missing: Sequence[Wanted], pla
     Raises:
         InputError: it has not.
     """
-    known = sum((one.remote.size or 0) * (2 if one.extract else 1) for one in missing)
-    share = len(missing) / len(wanted) * (2 if all(one.extract for one in missing) else 1)
+    absent = [one for one in missing if one.extract or not (place.folder / one.remote.name).exists()]
+    known = sum((one.remote.size or 0) * (2 if one.extract else 1) for one in absent)
+    share = len(absent) / len(wanted) * (2 if all(one.extract for one in absent) else 1)
     coming = sum(path.stat().st_size for path in place.state.rglob("*") if path.is_file())
     need = max(known, int((route.gigabytes or 0) * 1e9 * share)) - coming
     free = shutil.disk_usage(place.folder).free

@@ -98,7 +98,7 @@ def test_no_name_and_a_name_with_a_zero_are_no_paths():
 )
 def test_links_and_devices_in_a_tar_are_refused_by_name(tmp_path, kind, link, said):
     archive = tarred(tmp_path / "a.tar", {"good.txt": b""}, bad=(kind, link))
-    with pytest.raises(ArchiveError, match=rf"a\.tar: bad in it is {said}; nothing"):
+    with pytest.raises(ArchiveError, match=rf"a\.tar: 'bad' in it is {said}; nothing"):
         extract(archive, tmp_path / "out")
     assert not (tmp_path / "out/bad").exists()
 
@@ -106,7 +106,7 @@ def test_links_and_devices_in_a_tar_are_refused_by_name(tmp_path, kind, link, sa
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
 def test_links_and_devices_in_a_zip_are_refused_by_name(tmp_path, kind):
     archive = zipped(tmp_path / "a.zip", {linked("bad", kind): b"/etc"})
-    with pytest.raises(ArchiveError, match=r"a\.zip: bad in it is a link or a device; nothing"):
+    with pytest.raises(ArchiveError, match=r"a\.zip: 'bad' in it is a link or a device; nothing"):
         extract(archive, tmp_path / "out")
     assert not os.path.lexists(tmp_path / "out/bad")
 
@@ -214,6 +214,17 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"5 B are free, too few to unpack a\.zip") as raised:
         extract(archive, tmp_path / "out")
     assert not isinstance(raised.value, ArchiveError)
+
+
+def test_a_name_of_no_alphabet_stays_one_line(tmp_path):
+    name = b"a\n\xff\x1b[2J".decode("utf-8", "surrogateescape")
+    assert extract(tarred(tmp_path / "good.tar", {name: b"1"}), tmp_path / "good") == {name: 1}
+    with pytest.raises(ArchiveError) as raised:
+        extract(tarred(tmp_path / "bad.tar", {f"../{name}": b"1"}), tmp_path / "bad")
+    assert (
+        str(raised.value).encode()
+        == rb"bad.tar: '../a\n\udcff\x1b[2J' in it lies outside its folder; nothing of it was taken"
+    )
 
 
 def test_merging_adds_to_folders_that_are_there(tmp_path):

@@ -13,6 +13,7 @@ import tarfile
 import time
 import zipfile
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -256,14 +257,41 @@ def test_disk_is_looked_at_before_anything_is_asked_for(server, monkeypatch, get
     assert server.asked == []
 
 
-def test_two_retrievals_of_one_dataset_do_not_meet(server, tmp_path, get):
+def test_two_retrievals_of_one_dataset_do_not_meet(server, tmp_path, get, caplog):
+    caplog.set_level("INFO")
     server.files = {"/a": Served(b"a")}
-    with (
-        retrieving._opened(tmp_path / "native", "montgomery"),
-        pytest.raises(InputError, match="another retrieval of montgomery is at it; wait until it has ended"),
-    ):
-        get({"http": [server.url("/a")]})
-    get({"http": [server.url("/a")]})
+    with ThreadPoolExecutor(1) as pool:
+        with retrieving._opened(tmp_path / "native", "montgomery"):
+            second = pool.submit(get, {"http": [server.url("/a")]})
+            deadline = time.monotonic() + 10
+            while "another retrieval is at work in" not in caplog.text and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert server.asked == []
+        second.result()
+    assert "montgomery: another retrieval is at work in" in caplog.text
+    assert files(tmp_path / "native") == {"a": b"a"}
+
+
+def test_names_of_no_alphabet_are_written_down(server, get):
+    name = b"\xff.png".decode("utf-8", "surrogateescape")
+    server.files = {"/a.tar.gz": Served(packed({name: b"1"}, "tar"))}
+    route = {"http": [{"url": server.url("/a.tar.gz"), "extract": True}]}
+    get(route)
+    get(route)
+    assert len(server.asked) == 1
+
+
+def test_a_place_that_is_taken_is_said(server, tmp_path, get):
+    (tmp_path / "native/a.csv").mkdir(parents=True)
+    server.files = {"/a.csv": Served(b"a")}
+    with pytest.raises(InputError, match=r"a\.csv: cannot be put there \(Is a directory\)"):
+        get({"http": [server.url("/a.csv")]})
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file/native"
+    with pytest.raises(InputError, match=r"file/native: cannot be written to \(Not a directory\); say elsewhere"):
+        retrieve(
+            sliced({"http": [server.url("/a.csv")]}), Native(folder, folder), tmp_path / "x.json", 1, patience=QUICK
+        )
 
 
 # PhysioNet
@@ -292,6 +320,21 @@ def test_a_project_of_physionet_comes_by_its_own_list(server, tmp_path, monkeypa
     asked = len(server.asked)
     assert get(route, "mimic_cxr") == record
     assert len(server.asked) == asked  # nothing is missing, so there is no need of a network
+
+
+def test_a_tree_that_was_mirrored_before_needs_no_room_and_no_download(server, tmp_path, monkeypatch, get):
+    route = {"physionet": _project(server, TREE), "gigabytes": 570}
+    for name, body in TREE.items():
+        (tmp_path / "native" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "native" / name).write_bytes(body)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 0, 10**9))
+    assert get(route, "mimic_cxr")["files"] == 5
+    assert [path for path, _ in server.asked] == ["/files/p/1.0/SHA256SUMS.txt"]
+    (tmp_path / "native/notes.txt").write_bytes(b"of mine")  # another content is fetched again
+    (tmp_path / "native/labels.csv.gz").unlink()
+    with pytest.raises(InputError, match="about 114 GB are to come"):  # one of five files
+        get(route, "mimic_cxr")
 
 
 def test_without_a_login_physionet_says_what_it_takes(server, get):
