@@ -22,6 +22,8 @@ class Served:
     etag: str | None = '"one"'
     ranges: bool = True
     length: bool = True
+    most: int | None = None
+    """Bytes of an answer with a part, at most; the server says so, and breaks nothing off."""
     cut: list[int] = field(default_factory=list)
     """Bytes after which successive answers break off."""
     answers: list[int] = field(default_factory=list)
@@ -93,19 +95,20 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(headers["range"].removeprefix("bytes=").rstrip("-"))
             if start >= len(one.body):
                 return self._answer(416, {"Content-Range": f"bytes */{len(one.body)}"})
+        end = min(len(one.body), start + (one.most or len(one.body))) if start else len(one.body)
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(one.body) - 1}/{len(one.body)}")
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(one.body)}")
         if one.ranges:
             self.send_header("Accept-Ranges", "bytes")
         if one.etag:
             self.send_header("ETag", one.etag)
         self.send_header("Content-Type", one.kind)
         if one.length:
-            self.send_header("Content-Length", str(len(one.body) - start))
+            self.send_header("Content-Length", str(end - start))
         self.close_connection = not one.length
         self.end_headers()
-        self._write(one, one.body[start:])
+        self._write(one, one.body[start:end])
         return None
 
     def _write(self, one: Served, body: bytes) -> None:

@@ -270,11 +270,13 @@ def _each(
 def _get(one: Wanted, place: Place, traffic: Traffic) -> Entry:
     """Fetch a file, or take it as it lies there if it has the right checksum; put it in place and write it down."""
     remote, target = one.remote, place.folder / one.remote.name
-    if remote.sha256 and not one.extract and target.is_file() and sha256(target) == remote.sha256:
-        about = target.stat()
-        entry = Entry(remote.name, one.source, remote.sha256, about.st_size, about.st_mtime_ns)
-        place.ledger.add(entry)
-        return entry
+    if remote.sha256 and not one.extract and target.is_file():
+        if sha256(target) == remote.sha256:
+            about = target.stat()
+            entry = Entry(remote.name, one.source, remote.sha256, about.st_size, about.st_mtime_ns)
+            place.ledger.add(entry)
+            return entry
+        log.info("%s: another file of that name lies there; it is replaced", remote.name)
     before = place.ledger.entries.get(remote.name)
     if remote.sha256 is None and before is not None and before.source == one.source:
         remote = replace(remote, sha256=before.sha256)

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from fxcore import cli
+from fxcore.data import archives
 from fxcore.data import retrieve as retrieving
 from fxcore.data.native import Native
 from fxcore.data.retrieve import describe, retrieve
@@ -238,11 +239,25 @@ def test_a_cut_file_that_no_length_and_no_checksum_tells_of_is_found(server, tmp
     assert files(tmp_path / "native") == {name: body}
 
 
-def test_two_archives_may_fill_one_folder_at_once(server, tmp_path, get):
+def test_several_archives_may_fill_one_folder_but_one_at_a_time(server, tmp_path, get, monkeypatch):
+    merge, at_once, most = archives.merge, [], []
+
+    def counted(made, folder):
+        """Moving, and how many move with it; it calls itself for what is inside."""
+        if folder != tmp_path / "native":
+            return merge(made, folder)
+        at_once.append(made)
+        most.append(len(at_once))
+        time.sleep(0.02)
+        merge(made, folder)
+        return at_once.remove(made)
+
+    monkeypatch.setattr(retrieving.archives, "merge", counted)
     parts = [{f"images/{part}_{number}.png": bytes([part, number]) for number in range(40)} for part in range(6)]
     server.files = {f"/images_{part}.tar.gz": Served(packed(content, "tar")) for part, content in enumerate(parts)}
     get({"http": [{"url": server.url("/images_[0-5].tar.gz"), "extract": True}]}, connections=6)
     assert files(tmp_path / "native") == {name: body for content in parts for name, body in content.items()}
+    assert most == [1] * 6
 
 
 def test_disk_is_looked_at_before_anything_is_asked_for(server, monkeypatch, get):
@@ -266,6 +281,7 @@ def test_two_retrievals_of_one_dataset_do_not_meet(server, tmp_path, get, caplog
             deadline = time.monotonic() + 10
             while "another retrieval is at work in" not in caplog.text and time.monotonic() < deadline:
                 time.sleep(0.01)
+            time.sleep(0.3)
             assert server.asked == []
         second.result()
     assert "montgomery: another retrieval is at work in" in caplog.text

@@ -49,6 +49,12 @@ def test_a_cut_transfer_goes_on_where_it_was_cut(server, tmp_path):
     assert server.asked[1][1]["if-range"] == '"one"'
 
 
+def test_a_server_that_gives_less_than_the_rest_is_asked_for_more(server, tmp_path):
+    one = Served(BODY, cut=[100_000], most=120_000)
+    assert get(server, tmp_path, one, sha256=None).read_bytes() == BODY
+    assert server.ranges("/a.bin") == [None, "bytes=100000-", "bytes=220000-", "bytes=340000-"]
+
+
 def test_what_an_earlier_process_left_is_gone_on_with(server, tmp_path):
     (tmp_path / "a.bin.part").write_bytes(BODY[:300_000])
     (tmp_path / "a.bin.part.version").write_text('"one"')
