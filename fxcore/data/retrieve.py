@@ -55,6 +55,11 @@ class Wanted:
         """Where it comes from, for everybody to read."""
         return redacted(self.remote.url)
 
+    @property
+    def folder(self) -> str:
+        """Of what is on its way of it: no other file has it, nor this one from elsewhere."""
+        return hashlib.sha256(f"{self.source} {self.remote.name}".encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Place:
@@ -96,6 +101,7 @@ def retrieve(
     with _opened(folder, key) as place:
         if force:
             place.ledger.forget()
+            _clear(place)
         if route.kind == "kaggle":
             entries = [_by_client(slice_, place, patience)]
             facts: dict[str, Any] = {"from": entries[0].source}
@@ -162,7 +168,7 @@ def _opened(folder: Path, key: str) -> Iterator[Place]:
 
 
 def _clear(place: Place) -> None:
-    """Everything is in place: remove what was on its way."""
+    """Remove what is on its way, once everything is in place or is to be fetched anew."""
     for path in place.state.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -225,7 +231,7 @@ def _all(
         _room(route, wanted, missing, place)
         sizes = [one.remote.size for one in missing]
         traffic = Traffic(key, len(missing), sum(map(int, sizes)) if all(sizes) else None, patience)  # type: ignore[arg-type]
-        log.info("%s: %d of %d files are to come", key, len(missing), len(wanted))
+        log.info("%s: %d of %d files are to be fetched, or verified if they lie there", key, len(missing), len(wanted))
         for name, entry in _each(missing, lambda one: _get(one, place, traffic), connections, traffic).items():
             there[name] = entry
     return [entry for entry in there.values() if entry is not None]
@@ -280,8 +286,7 @@ def _get(one: Wanted, place: Place, traffic: Traffic) -> Entry:
     before = place.ledger.entries.get(remote.name)
     if remote.sha256 is None and before is not None and before.source == one.source:
         remote = replace(remote, sha256=before.sha256)
-    own, name = _own(remote.name)
-    path = fetch(remote, place.state / own, name, traffic)
+    path = fetch(remote, place.state / one.folder, Path(remote.name).name[-80:], traffic)
     if one.remote.sha256 is None:
         try:
             archives.check(path)
@@ -290,11 +295,6 @@ def _get(one: Wanted, place: Place, traffic: Traffic) -> Entry:
             raise
     entry = Entry(remote.name, one.source, remote.sha256 or sha256(path), path.stat().st_size)
     return _unpacked(entry, path, place) if one.extract else _placed(entry, path, target, place)
-
-
-def _own(name: str) -> tuple[str, str]:
-    """A folder for a file on its way that no other file has, and its name there, however long the path is."""
-    return hashlib.sha256(name.encode()).hexdigest()[:16], Path(name).name[-80:]
 
 
 def _placed(entry: Entry, path: Path, target: Path, place: Place) -> Entry:
@@ -313,7 +313,7 @@ def _placed(entry: Entry, path: Path, target: Path, place: Place) -> Entry:
 
 def _unpacked(entry: Entry, path: Path, place: Place) -> Entry:
     """Unpack an archive beside, move what is in it to the dataset's folder, and remove it."""
-    made = place.state / "unpacked" / _own(entry.name)[0]
+    made = place.state / "unpacked" / path.parent.name
     log.info("%s: unpacking %s", entry.name, amount(entry.size, "B"))
     try:
         holds = archives.extract(path, made)
@@ -347,7 +347,7 @@ def _by_client(slice_: RetrieveSlice, place: Place, patience: Patience) -> Entry
         return entry
     _room(route, [one], [one], place)
     traffic = Traffic(slice_.key, 1, None, patience)
-    path = kaggle.download(route.kaggle, place.state / "kaggle", traffic, place.lock)
+    path = kaggle.download(route.kaggle, place.state / one.folder, traffic, place.lock)
     return _unpacked(Entry(one.remote.name, one.source, sha256(path), path.stat().st_size), path, place)
 
 
