@@ -118,6 +118,11 @@ def parser() -> argparse.ArgumentParser:
     _add_versioning(commands)
     _add_weights(commands)
     _add_predict(commands)
+    fetched = commands.job(run.retrieve, "dataset", _DATASET)
+    fetched.add_argument(
+        "--connections", type=int, default=4, metavar="N", help="files fetched at once (default: %(default)s)"
+    )
+    fetched.add_argument("--force", action="store_true", help="fetch everything anew, whatever is there")
     commands.job(run.phantom, "dataset", _DATASET)
     threads = commands.job(run.normalize, "dataset", _DATASET)
     threads.add_argument(

@@ -15,7 +15,7 @@ from fxcore.errors import InputError
 from fxcore.params import experiment
 from fxcore.predict.options import Options
 from fxcore.slices import make
-from fxcore.slices.data import LeakageSlice, PhantomSlice, SplitSlice, StoreSlice, VisitsSlice
+from fxcore.slices.data import LeakageSlice, PhantomSlice, RetrieveSlice, SplitSlice, StoreSlice, VisitsSlice
 from fxcore.slices.evaluate import EvaluateSlice, ReleaseSlice, ScoreSlice
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
 from fxcore.slices.report import FigureSlice, TableSlice
@@ -63,6 +63,22 @@ def sync(_: Arguments) -> None:
     from fxcore import versioning
 
     sys.stderr.write(f"{versioning.sync()}\n")
+
+
+def retrieve(arguments: Arguments) -> None:
+    """Fetch a dataset's native files, or say what to ask for, where, and where to put it."""
+    from fxcore.data import retrieve as retrieving
+    from fxcore.data.native import locate
+
+    slice_ = sliced(arguments, RetrieveSlice, lambda params: make.retrieve_slice(params, arguments.dataset))
+    native = locate(arguments.results, machine.load(), slice_.key, slice_.dataset)
+    record = paths.retrieved(arguments.results, slice_.key)
+    try:
+        said = retrieving.retrieve(slice_, native, record, arguments.connections, arguments.force)
+    except InputError:
+        sys.stdout.write(retrieving.describe(slice_, native))
+        raise
+    sys.stdout.write(said)
 
 
 def phantom(arguments: Arguments) -> None:

@@ -1,20 +1,16 @@
-"""Jobs of the datasets: inputs and slices of the rules that make stores and splits; a part of the plan, imports no torch.
+"""Jobs of the stores and their splits: inputs and slices; a part of the plan, imports no torch.
 
 Methods that take wildcards are Snakemake input and params functions.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fxcore import paths, resources, sources
-from fxcore.data.native import Native, files_of, fingerprints, locate
-from fxcore.errors import InputError
-from fxcore.machine import Machine
+from fxcore import paths, resources
 from fxcore.params.experiment import Params
 from fxcore.params.families import families
 from fxcore.slices.make import phantom_slice, split_slice, store_slice
@@ -25,10 +21,9 @@ Wildcards = Any
 
 @dataclass(frozen=True)
 class Holdings:
-    """What the block `datasets` asks for, on one machine."""
+    """The stores that the block `datasets` asks for, and who trains, chooses and tests."""
 
     params: Params
-    machine: Machine
 
     @property
     def results(self) -> Path:
@@ -57,63 +52,6 @@ class Holdings:
 
     def _manifest(self, key: str) -> Path:
         return paths.store(self.results, key, self.params.store_size) / paths.MANIFEST
-
-    def phantom_of_dataset(self, wildcards: Wildcards) -> list[str]:
-        """For `normalize`: the folder of a phantom, which a rule makes."""
-        return [str(self._native(wildcards.dataset).folder)] if self._is_phantom(wildcards.dataset) else []
-
-    def native(self, wildcards: Wildcards) -> dict[str, str] | None:
-        """For `normalize`: what the native files are that a dataset's store is made from; None of a phantom, which is an input.
-
-        A parameter and no input: where the disk that they lie on is not there, the store stays as good, and what it was made from
-        stands for them.
-        """
-        return self._native_files.get(wildcards.dataset)
-
-    def check(self) -> None:
-        """See that native files are there where a store still needs them.
-
-        Raises:
-            InputError: one is missing.
-        """
-        _ = self._native_files
-
-    @cached_property
-    def _native_files(self) -> dict[str, dict[str, str]]:
-        """Fingerprints of the files of each dataset that is no phantom, by name.
-
-        Raises:
-            InputError: one is missing, and there is no store.
-        """
-        found: dict[str, dict[str, str]] = {}
-        for key, dataset in self.params.datasets.items():
-            if self._is_phantom(key):
-                continue
-            native = self._native(key)
-            try:
-                found[key] = fingerprints(files_of(key, dataset, native), native.folder)
-            except InputError:
-                if not self._manifest(key).exists():
-                    raise
-                record = paths.store_native(self.results, key, self.params.store_size)
-                found[key] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-        return found
-
-    def _is_phantom(self, key: str) -> bool:
-        return self.params.datasets[key].source == "phantom"
-
-    def _native(self, key: str) -> Native:
-        return locate(self.results, self.machine, key, self.params.datasets[key])
-
-    def phantom_sources(self, wildcards: Wildcards) -> list[str]:
-        """For `phantom`: our source files, those of the format's writer and no other among them."""
-        writer = self.params.datasets[wildcards.dataset].adapter
-        return sorted({*sources.closure("fxcore.phantom.phantom"), *sources.closure(f"fxcore.phantom.native.{writer}")})
-
-    def normalize_sources(self, wildcards: Wildcards) -> list[str]:
-        """For `normalize`: our source files, those of the dataset's adapter and no other among them."""
-        adapter = self.params.datasets[wildcards.dataset].adapter
-        return sorted({*sources.closure("fxcore.data.normalize"), *sources.closure(f"fxcore.data.adapters.{adapter}")})
 
     @cached_property
     def families(self) -> dict[str, tuple[str, ...]]:

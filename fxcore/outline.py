@@ -10,6 +10,7 @@ from fxcore.costs import Costs, Disk, store
 from fxcore.errors import InputError
 from fxcore.params.experiment import Params
 from fxcore.passes import Pass
+from fxcore.progress import amount
 from fxcore.slices.make import train_slice
 from fxcore.work import Sizes, Work
 
@@ -43,15 +44,6 @@ def _columns(lines: Sequence[Line], left: int) -> list[str]:
         ).rstrip()
         for line in lines
     ]
-
-
-def amount(value: float, unit: str) -> str:
-    """Three digits with a decimal prefix: 172 GB, 18.3 EFLOP."""
-    prefixes = " kMGTPEZ"
-    at = 0
-    while value >= 999.5 and at < len(prefixes) - 1:
-        value, at = value / 1000, at + 1
-    return f"{value:.3g} {prefixes[at].strip()}{unit}"
 
 
 def _numbers(work: Work | None) -> Line:

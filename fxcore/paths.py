@@ -43,6 +43,11 @@ def store_native(results: Path, key: str, size: int | str) -> Path:
     return results / "work" / "data" / key / f"{size}.json"
 
 
+def retrieved(results: Path, key: str) -> Path:
+    """What was fetched for a dataset, and from where."""
+    return results / "retrieved" / f"{key}.json"
+
+
 def phantom(results: Path, key: str) -> Path:
     """Native folder of a phantom dataset; apart from the stores, which DVC keeps."""
     return results / "phantoms" / key

@@ -33,22 +33,13 @@ from fxcore.slices.make import (
 )
 from fxcore.slices.train import TrainSlice
 from fxcore.study import Study, one_of
+from fxcore.supply import Supply
 from fxcore.training.keep import worth_keeping
 from fxcore.work import Sizes
 
 PHASES = (
-    "data",
-    "split",
-    "visits",
-    "train",
-    "score",
-    "release",
-    "few_shot",
-    "corpus",
-    "ssl",
-    "head",
-    "evaluate",
-    "report",
+    *("retrieve", "data", "split", "visits", "train", "score", "release"),
+    *("few_shot", "corpus", "ssl", "head", "evaluate", "report"),
 )
 """In the order data flows; each has its file of rules, `workflow/rules/<phase>.smk`."""
 SETTINGS = ("params", "phase", "strict", "backbone")
@@ -90,7 +81,7 @@ class Plan:
             InputError: one line naming file, key or folder, and what to do.
         """
         plan = cls(load(Path(file)), machine.load())
-        plan.data.check()
+        plan.supply.check()
         plan.study.check()
         for run, one in plan.params.runs.items():
             start = one.train.start
@@ -109,9 +100,14 @@ class Plan:
         return Path(self.params.results_root)
 
     @cached_property
+    def supply(self) -> Supply:
+        """Where native files come from."""
+        return Supply(self.params, self.machine)
+
+    @cached_property
     def data(self) -> Holdings:
-        """The jobs of the datasets."""
-        return Holdings(self.params, self.machine)
+        """The jobs of stores and splits."""
+        return Holdings(self.params)
 
     @cached_property
     def study(self) -> Study:
@@ -167,6 +163,7 @@ class Plan:
         stores = list(map(Path, self.data.manifests))
         found: dict[str | None, list[Path]] = {
             None: [*stores, *metrics, *weights, *report],
+            "retrieve": self.supply.records,
             "data": stores,
             "split": list(map(Path, self.data.lists)),
             "visits": [paths.visits(self.results, run) for run in runs],

@@ -20,6 +20,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
+def amount(value: float, unit: str) -> str:
+    """Three digits with a decimal prefix: 172 GB, 18.3 EFLOP."""
+    prefixes = " kMGTPEZ"
+    at = 0
+    while value >= 999.5 and at < len(prefixes) - 1:
+        value, at = value / 1000, at + 1
+    return f"{value:.3g} {prefixes[at].strip()}{unit}"
+
+
 class Progress:
     """Counts steps of a known number and logs at most one line every `INTERVAL` seconds, and one at the end."""
 

@@ -36,6 +36,12 @@ def test_importing_what_needs_no_network_imports_no_torch(module):
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.parametrize("module", ["fxcore.plan", "fxcore.cli", "fxcore.data.normalize", "fxcore.data.retrieve"])
+def test_what_downloads_is_imported_only_to_download(module):
+    ran = _python(f"import sys, {module}; sys.exit(bool({{'requests', 'pooch'}} & set(sys.modules)))")
+    assert ran.returncode == 0, ran.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "--params", str(TINY)]])
 def test_commands_for_people_import_no_torch(arguments):
     code = f"import sys\nfrom fxcore import cli\ntry: cli.main({arguments})\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, model_validator
 
 from fxcore.complaint import nearest
 from fxcore.params.blocks import Block, Classes, Count, Probability, Sorted
+from fxcore.params.routes import Route
 from fxcore.passes import Split, Task
 
 View = Literal["PA", "AP", "LAT", "OTHER"]
@@ -75,8 +76,11 @@ class Dataset(Block):
     adapter: Annotated[str, AfterValidator(_adapter)] = "folder"
     """The native format: that of a known dataset, by its key, or `folder`, an index CSV with COCO JSON files
     (docs/how-to/own-dataset.md)."""
-    source: Literal["native", "phantom"] = "native"
-    """`native`: files you supply; `phantom`: synthetic radiographs that the workflow writes in the native format."""
+    source: Literal["native", "retrieve", "phantom"] = "native"
+    """`native`: files you supply; `retrieve`: files that the workflow fetches first (docs/how-to/get-the-data.md); `phantom`: synthetic
+    radiographs that it writes in the native format."""
+    retrieve: Route | None = None
+    """How the files are fetched; null takes the route of the known dataset."""
     folder: str | None = None
     """Folder below the native root, or relative to the project when it starts with a dot; the dataset's key when null."""
     pictures: str | None = None
@@ -140,6 +144,8 @@ class Dataset(Block):
         if labels and (unknown := [name for name in labels.reported or () if name not in labels.classes]):
             raise ValueError(f"classification.reported: {unknown[0]} is not among the classes")
         names = ", ".join(self.splits)
+        if self.retrieve and self.source == "phantom":
+            raise ValueError("retrieve: a phantom is drawn; take retrieve out, or source: phantom")
         if (self.source == "phantom") != (self.phantom is not None):
             raise ValueError(f"source: phantom and phantom: {{{names}}} belong together; give both or neither")
         if self.phantom is not None and set(self.phantom) != set(self.splits):

@@ -1,4 +1,4 @@
-"""The known datasets: `fxcore/data/registry.yaml`, typed."""
+"""The known datasets, `fxcore/data/registry.yaml`, and how to get them, `fxcore/data/routes.yaml`, typed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from fxcore.complaint import nearest
 from fxcore.errors import InputError
 from fxcore.params.blocks import Block, Classes, Count, merged
 from fxcore.params.datasets import Dataset, Labels
+from fxcore.params.routes import Route
 from fxcore.params.splits import Holdout
 from fxcore.passes import Split, Task
 
 REGISTRY = Path(__file__).parents[1] / "data" / "registry.yaml"
+ROUTES = REGISTRY.with_name("routes.yaml")
 FOLDER: dict[str, Any] = {"columns": {"patient": "patient"}}
 """What a known dataset in the format `folder` has, unless its entry says otherwise."""
 FILES = {"localization": "boxes.json", "segmentation": "masks.json"}
@@ -110,6 +112,12 @@ class Known(Block):
 def registry() -> Mapping[str, Known]:
     """Every known dataset by key; those of the paper in its order, then the others."""
     return {key: Known.model_validate(entry) for key, entry in yamlfile.load(REGISTRY).items()}
+
+
+@cache
+def routes() -> Mapping[str, Route]:
+    """How to get every known dataset."""
+    return {key: Route.model_validate(entry) for key, entry in yamlfile.load(ROUTES).items()}
 
 
 def known(key: str) -> Dataset:

@@ -6,8 +6,17 @@ from typing import Self
 
 from fxcore.params.blocks import Block
 from fxcore.params.datasets import Dataset, Labels
+from fxcore.params.routes import Route
 from fxcore.params.splits import Holdout, Near, Policy
 from fxcore.passes import Task, Visits
+
+
+class RetrieveSlice(Block):
+    """For `retrieve`: one dataset, and how its native files are got."""
+
+    key: str
+    dataset: Dataset
+    route: Route
 
 
 class PhantomSlice(Block):

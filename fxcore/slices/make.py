@@ -12,13 +12,14 @@ from fxcore.params.blocks import Block
 from fxcore.params.cxrlt import CxrLt
 from fxcore.params.experiment import Params
 from fxcore.params.families import families, rule
-from fxcore.params.registry import registry
+from fxcore.params.registry import known, registry, routes
 from fxcore.params.runs import in_order
 from fxcore.slices.cxrlt import CorpusSlice, EvaluateHeadSlice, HeadSlice, SslSlice
 from fxcore.slices.cxrlt_report import BackboneRow, CxrltReportSlice, EnsembleRow, HeadRow, StageRow, flat
 from fxcore.slices.data import (
     LeakageSlice,
     PhantomSlice,
+    RetrieveSlice,
     RunLists,
     SplitRule,
     SplitSlice,
@@ -33,14 +34,29 @@ from fxcore.slices.train import KeepSlice, SnapshotsSlice, TrainSlice
 Slice = TypeVar("Slice", bound=Block)
 
 
+def retrieve_slice(params: Params, key: str) -> RetrieveSlice:
+    """The slice of the retrieval of one dataset, of the parameters or known, whatever its source is there.
+
+    Raises:
+        InputError: no such dataset, or nobody knows how to get it.
+    """
+    dataset = params.datasets.get(key) or known(key)
+    route = dataset.retrieve or routes().get(dataset.adapter)
+    if route is None:
+        raise InputError(f"datasets.{key}: no route to its files is known; give one under datasets.{key}.retrieve")
+    fetched = dataset.model_copy(update={"source": "retrieve", "phantom": None, "retrieve": None})
+    return RetrieveSlice(key=key, dataset=fetched, route=route)
+
+
 def phantom_slice(params: Params, key: str) -> PhantomSlice:
     """The slice of one phantom dataset's native files."""
     return PhantomSlice(key=key, dataset=params.datasets[key])
 
 
 def store_slice(params: Params, key: str) -> StoreSlice:
-    """The slice of one dataset's store."""
-    return StoreSlice(key=key, store_size=params.store_size, dataset=params.datasets[key])
+    """The slice of one dataset's store, which depends on its files and not on how they are got."""
+    dataset = params.datasets[key].model_copy(update={"retrieve": None})
+    return StoreSlice(key=key, store_size=params.store_size, dataset=dataset)
 
 
 def split_slice(params: Params, family: str) -> SplitSlice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -17,9 +18,34 @@ from tests.conftest import PROJECT, TINY, changed
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
 
+OFFLINE = """
+import os, sys
+
+def refuse(event, arguments):
+    away = event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        away = int(arguments[0].family) in (2, 10)  # IPv4 and IPv6; processes of one machine talk through other kinds
+    if away:
+        with open(os.environ["OFFLINE_LOG"], "a") as log:
+            log.write(f"{event} {arguments[1:]} by {sys.argv}\\n")
+        raise OSError("this process is offline")
+
+sys.addaudithook(refuse)
+"""
+"""Imported by every Python that starts with it on its path: no socket leads to the network, and who tries is written down."""
+
+
+def offline(folder: Path) -> dict[str, str]:
+    """An environment whose processes, and those they start, are offline; attempts are in `folder/attempts`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(OFFLINE)
+    where = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return os.environ | {"PYTHONPATH": where, "OFFLINE_LOG": str(folder / "attempts")}
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """The tiny preset with results in a folder of their own."""
+    """The tiny preset with results in a folder of their own; nothing of it reaches a network."""
 
     folder: Path
 
@@ -33,7 +59,9 @@ class Experiment:
     def run(self, *options: str, **changes: Any) -> subprocess.CompletedProcess[str]:
         """Snakemake in the project folder, as a user runs it."""
         command = [SNAKEMAKE, "--cores", "all", *options, "--config", f"params={self.params(**changes)}"]
-        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+        return subprocess.run(
+            command, cwd=PROJECT, env=offline(self.folder / "offline"), capture_output=True, text=True
+        )
 
     def jobs(self, **changes: Any) -> dict[str, int]:
         """How many jobs of each rule a dry run would execute."""

@@ -30,6 +30,10 @@ RULES = {
 }
 
 
+SOURCELESS = ("retrieve",)
+"""What was fetched is what its checksums say, whichever code did it: an edit of that code makes nothing again."""
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_its_command_its_log_and_its_benchmark_share_one_name(rule):
     body = RULES[rule]
@@ -37,7 +41,8 @@ def test_a_rule_its_command_its_log_and_its_benchmark_share_one_name(rule):
     assert f'"python -m fxcore {command} ' in body
     assert f"/logs/{rule}/" in body
     assert f"/benchmarks/{rule}/" in body
-    assert f".{rule}" in re.search(r"src=(.*)", body)[1] or rule in ("normalize", "table", "figure")
+    if rule not in SOURCELESS:
+        assert f".{rule}" in re.search(r"src=(.*)", body)[1] or rule in ("normalize", "table", "figure")
     commands = next(action for action in parser()._actions if hasattr(action, "choices") and action.dest == "command")
     assert command in commands.choices
 
@@ -47,7 +52,7 @@ def test_a_rule_says_what_it_does_and_depends_on_source_files_and_a_slice(rule):
     body = RULES[rule]
     assert body.lstrip().startswith('"""')
     for key in ("input:", "output:", "log:", "benchmark:", "params:", "message:", "shell:"):
-        assert f"    {key}" in body, key
+        assert f"    {key}" in body or (key == "input:" and rule in SOURCELESS), key
 
 
 def test_rules_that_compute_on_a_gpu_ask_for_one():
@@ -72,6 +77,7 @@ def test_snakemake_lint_has_nothing_to_say_but_that_rules_share_one_environment(
 
 def test_targets_of_phases():
     plan = Plan.load(str(TINY))
+    assert plan.targets("retrieve") == []
     assert plan.targets("data") == ["results-tiny/data/example_a/72/manifest.json"]
     assert plan.targets("visits") == [
         "results-tiny/visits/foundation_x.json",

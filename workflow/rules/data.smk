@@ -1,7 +1,7 @@
 rule phantom:
     """Synthetic radiographs in a dataset's native format."""
     input:
-        src=plan.data.phantom_sources,
+        src=plan.supply.phantom_sources,
     output:
         folder=directory(f"{RESULTS}/phantoms/{{dataset}}"),
     log:
@@ -21,8 +21,9 @@ rule phantom:
 rule normalize:
     """A dataset's store from its native files, checked."""
     input:
-        phantom=plan.data.phantom_of_dataset,
-        src=plan.data.normalize_sources,
+        retrieved=plan.supply.retrieved_of_dataset,
+        phantom=plan.supply.phantom_of_dataset,
+        src=plan.supply.normalize_sources,
     output:
         [
             f"{RESULTS}/data/{{dataset}}/{plan.params.store_size}/{name}"
@@ -40,7 +41,7 @@ rule normalize:
     params:
         results=plan.root,
         slice=plan.data.store_slice,
-        native=plan.data.native,
+        native=plan.supply.native,
     message:
         "{wildcards.dataset}: from native files to the store"
     shell:
