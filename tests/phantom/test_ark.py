@@ -13,14 +13,18 @@ from tests.data.adapters.trip import trip
 COUNTS = {"train": 9, "val": 4, "test": 8}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return {key: trip(key, tmp_path_factory.mktemp(key), COUNTS) for key in published.LISTS}
+
+
 @pytest.mark.parametrize("key", published.LISTS)
-def test_each_image_is_in_one_list_and_each_list_has_the_number_asked_for(tmp_path, key):
-    made = trip(key, tmp_path, COUNTS)
-    lists = published.find(key, tmp_path)
+def test_each_image_is_in_one_list_and_each_list_has_the_number_asked_for(made, key):
+    lists = published.find(key, made[key].folder)
     assert {path.parent.name for path in lists.values()} == {"ark"}
     splits = published.read(lists)
     assert Counter(splits.values()) == COUNTS
-    found = {one.image.removesuffix(".png"): one for one in made.records()}
+    found = {one.image.removesuffix(".png"): one for one in made[key].records()}
     assert set(splits) == set(found)
     parts = defaultdict(set)
     for image, one in found.items():
@@ -39,9 +43,8 @@ def test_each_image_is_in_one_list_and_each_list_has_the_number_asked_for(tmp_pa
         ("rsna_pneumonia", r"99999999-aaaa-4bbb-8ccc-\d{12}\.png [012]"),
     ],
 )
-def test_lines_are_written_as_there(tmp_path, key, expected):
-    trip(key, tmp_path, COUNTS)
-    lines = [line for path in published.find(key, tmp_path).values() for line in path.read_text().splitlines()]
+def test_lines_are_written_as_there(made, key, expected):
+    lines = [line for path in published.find(key, made[key].folder).values() for line in path.read_text().splitlines()]
     assert all(re.fullmatch(expected, line) for line in lines), lines
     assert len(lines) == 21
 
