@@ -22,14 +22,20 @@ def test_the_default_experiment_has_all_of_them(default):
 def test_an_experiment_has_what_its_runs_are_for(tiny):
     params = load(TINY)
     assert tables(params) == [
-        *("table1_datasets", "table2_schedule", "table3_pretraining", "table5_transfer", "table6_few_shot", "claims"),
+        *("table1_datasets", "table2_schedule", "table3_pretraining", "table5_transfer", "table6_few_shot", "leakage"),
+        "claims",
         *("cxrlt_data", "cxrlt_settings", "cxrlt_task1", "cxrlt_ensemble", "cxrlt_test"),
     ]
     assert "figure3_finetuning" not in figures(params)
     assert "few_shot" in figures(params)
     bare = tiny(finetune={}, few_shot={}, cxrlt=None)
-    assert tables(bare) == ["table1_datasets", "table2_schedule", "table3_pretraining", "claims"]
-    assert figures(bare) == ["figure1_method", "figure2_cross_task", *(name for name in FIGURES if "panels" in name)]
+    assert tables(bare) == ["table1_datasets", "table2_schedule", "table3_pretraining", "leakage", "claims"]
+    assert figures(bare) == [
+        "figure1_method",
+        "figure2_cross_task",
+        "leakage",
+        *(name for name in FIGURES if "panels" in name),
+    ]
 
 
 def _files(found):

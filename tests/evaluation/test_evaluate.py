@@ -1,5 +1,6 @@
 """Metrics of a run from handmade predictions: branches, the choice, and the gain over the untrained network, paired."""
 
+import copy
 import json
 
 import numpy as np
@@ -259,3 +260,22 @@ def test_operating_points_are_chosen_on_the_branchs_own_validation_predictions(s
         assert sensitivity == (1.0 if both and test[:, place].any() else None)
         assert specificity == (0.0 if both and not test[:, place].all() else None)
     assert any(len(set(column)) == 2 for column in val.T)
+
+
+def test_test_images_of_groups_seen_in_training_are_told_apart(tmp_path, store):
+    rows = store.rows(Task.CLASSIFICATION, Split.TEST)
+    seen = rows[::2]
+    leaky = copy.copy(store)
+    leaky.table = store.table.copy()
+    leaky.table.loc[seen, "group"] = leaky.table["group"][store.rows(Task.CLASSIFICATION, Split.TRAIN)[0]]
+    table, scores = _scores(store, 0)
+    branches, chosen = {"student": table, "untrained": table}, {"student": 1, "choice": "student"}
+    assert "parts" not in _evaluate(tmp_path / "clean", {"example_a": store}, branches, chosen)
+    cell = _evaluate(tmp_path / "leaky", {"example_a": leaky}, branches, chosen)
+    targets = store.targets(store.heads((Task.CLASSIFICATION,)))[0][rows]
+    for name, of in (("seen", np.isin(rows, seen)), ("unseen", ~np.isin(rows, seen))):
+        defined = [label for label in range(2) if len(set(targets[of][:, label])) == 2]
+        expected = np.mean([roc_auc_score(targets[of][:, label], scores[of][:, label]) for label in defined])
+        assert cell["parts"][name]["images"] == of.sum() == 3
+        assert cell["parts"][name]["value"] == pytest.approx(expected, abs=1e-6)
+    assert len(defined) > 0

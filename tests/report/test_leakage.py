@@ -1,0 +1,86 @@
+"""The tables about splits from handmade counts: what leaks, which run may, and what a split does to a number."""
+
+from pathlib import Path
+
+from fxcore import paths
+from fxcore.report.leakage import leakage
+from fxcore.report.leakage_map import leakage as drawn
+from fxcore.report.splits import splits
+from fxcore.slices.make import table_slice
+
+PHANTOM = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
+VISITS = {"nih14": ["classification"], "rsna_pneumonia": ["classification"]}
+LENGTH = {"cycles": 1, "horizon_cycles": 1}
+REASON = "shows what it does"
+LISTS = """policy,held_dataset,held_split,other_dataset,other_split,images,patients,groups,affected,of
+official,nih14,test,rsna_pneumonia,train,3,4,5,6,24
+official,nih14,val,rsna_pneumonia,train,1,1,1,1,8
+leak_free,nih14,train,rsna_pneumonia,train,7,7,7,7,100
+published,rsna_pneumonia,test,rsna_pneumonia,train,0,2,2,5,20
+"""
+
+
+def _results(tiny, handmade, affected=0):
+    runs = {
+        "joint": {"title": "Joint", "role": "joint", "train": {"visits": VISITS, **LENGTH}},
+        "leaky": {
+            "title": "Leaky",
+            "role": "split",
+            "of": "joint",
+            "train": {"visits": {"rsna_pneumonia": ["classification"]}, **LENGTH},
+        },
+    }
+    params = tiny(
+        datasets=dict.fromkeys(VISITS, PHANTOM), runs=runs, report={}, splits={"allow_leakage": {"leaky": REASON}}
+    )
+    auc = {"value": 0.625, "low": 0.5, "high": 0.75}
+    cell = {"metric": "auc", "student": {"images": 20, "auc": auc}}
+    parts = {
+        "seen": {"images": 5, "value": 0.75, "low": 0.5, "high": 1.0},
+        "unseen": {"images": 15, "value": 0.5, "low": 0.25, "high": 0.75},
+    }
+    metrics = {
+        "joint": {key: {"classification": cell} for key in VISITS},
+        "leaky": {"rsna_pneumonia": {"classification": cell | {"parts": parts}}},
+    }
+    counts = {key: {"annotated": {"classification": {"train": 100, "val": 8, "test": 20}}} for key in VISITS}
+    results = handmade(params, metrics=metrics, counts=counts, of=table_slice)
+    path: Path = paths.leakage(results.root, "lists")
+    path.parent.mkdir(parents=True)
+    path.write_text(LISTS)
+    rows = f"run,affected,of,allowed\njoint,0,40,\nleaky,{affected},20,{REASON}\n"
+    paths.leakage(results.root, "runs").write_text(rows)
+    return results
+
+
+def test_lines_are_pairs_of_which_one_trains_and_the_csv_has_all(tiny, handmade):
+    table = leakage(_results(tiny, handmade))
+    assert table.header[:3] == ("held out", "split", "trains")
+    assert table.rows == [
+        ("NIH ChestX-ray14", "test", "RSNA Pneumonia", "3 images, 4 patients, 5 groups; 6 of 24 (25 %)", "–", "–"),
+        ("NIH ChestX-ray14", "val", "RSNA Pneumonia", "1 images, 1 patients, 1 groups; 1 of 8 (12 %)", "–", "–"),
+        ("RSNA Pneumonia", "test", "RSNA Pneumonia", "–", "0 images, 2 patients, 2 groups; 5 of 20 (25 %)", "–"),
+    ]
+    assert len(table.records) == 4
+    assert "None of 2 runs tests a group that it, or the run it starts from, trains on." in table.caption
+
+
+def test_what_is_allowed_is_said_with_its_reason(tiny, handmade):
+    caption = leakage(_results(tiny, handmade, affected=5)).caption
+    assert f"leaky tests 5 of 20 images of groups that it trains on, as allowed: {REASON}. No other tests" in caption
+
+
+def test_the_map_has_a_panel_a_policy(tiny, handmade):
+    figure = drawn(_results(tiny, handmade), None)
+    assert [axis.get_title() for axis in figure.figure.axes] == ["official", "published", "leak_free"]
+    assert [text.get_text() for text in figure.figure.axes[0].texts] == ["25"]
+
+
+def test_a_split_is_beside_the_run_of_the_same_data_and_tells_seen_patients_apart(tiny, handmade):
+    table = splits(_results(tiny, handmade, affected=5))
+    leaky = next(row for row in table.rows if row[0] == "leaky")
+    assert leaky[3:7] == ("leak_free", "100", "20", "5 (25 %)")
+    assert leaky[8:] == ("62.5 [50.0, 75.0]", "75.0 [50.0, 100.0]", "50.0 [25.0, 75.0]")
+    joint = [row for row in table.rows if row[0] == "joint"]
+    assert [row[9:] for row in joint] == [("no such image", "all are")] * 2
+    assert f"Leakage is allowed, Leaky: {REASON}." in table.caption
