@@ -66,6 +66,10 @@ for name in PHASES:
 
 
 onstart:
+    if plan.params.left_out:
+        sys.stderr.write(
+            f"not there, and left out: {', '.join(plan.params.left_out)}\n"
+        )
     # For its limit of jobs a second Snakemake looks at all jobs once a second, and once more for every job that has finished: after
     # some hundreds that takes a core. Jobs of a local run last seconds, and need no limit.
     if workflow.local_exec:

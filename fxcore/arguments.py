@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fxcore import machine
 from fxcore.machine import Machine
-from fxcore.params import experiment
+from fxcore.params import present
 from fxcore.params.experiment import Params
 from fxcore.slices import make
 from fxcore.slices.make import Slice
@@ -19,7 +19,7 @@ Arguments = argparse.Namespace
 def sliced(arguments: Arguments, kind: type[Slice], of: Callable[[Params], Slice]) -> Slice:
     """The job's slice: the JSON a rule gives, or the part of a parameter file."""
     text: str = arguments.params
-    return make.parse(kind, text) if text.lstrip().startswith("{") else of(experiment.load(Path(text)))
+    return make.parse(kind, text) if text.lstrip().startswith("{") else of(present.load(Path(text), machine.load()))
 
 
 def granted(arguments: Arguments) -> Machine:

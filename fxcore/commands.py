@@ -12,7 +12,7 @@ from fxcore import machine, paths, study_commands
 from fxcore.arguments import Arguments, granted, launched, sliced
 from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES
 from fxcore.errors import InputError
-from fxcore.params import experiment
+from fxcore.params import experiment, present
 from fxcore.predict.options import Options
 from fxcore.slices import make
 from fxcore.slices.data import LeakageSlice, PhantomSlice, RetrieveSlice, SplitSlice, StoreSlice, VisitsSlice
@@ -28,7 +28,7 @@ def plan(arguments: Arguments) -> None:
     from fxcore.costs import Costs
     from fxcore.work import Sizes
 
-    params = experiment.load(Path(arguments.params))
+    params = present.load(Path(arguments.params), machine.load())
     sizes = Sizes(params)
     wanted = arguments.costs or arguments.tflops is not None
     costs = Costs(params, sizes, arguments.tflops) if wanted else None
@@ -276,18 +276,18 @@ def figure(arguments: Arguments) -> None:
 
 def _table(arguments: Arguments) -> Any:
     from fxcore.report import table as tables
-    from fxcore.report.results import Results
+    from fxcore.report.results import Results, said
 
     slice_ = sliced(arguments, TableSlice, make.table_slice)
-    return tables.TABLES[arguments.table](Results(arguments.results, slice_))
+    return said(tables.TABLES[arguments.table](Results(arguments.results, slice_)), slice_.left_out)
 
 
 def _figure(arguments: Arguments) -> Any:
     from fxcore.report import figure as figures
-    from fxcore.report.results import Results
+    from fxcore.report.results import Results, said
 
     slice_ = sliced(arguments, FigureSlice, make.figure_slice)
-    return figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report)
+    return said(figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report), slice_.left_out)
 
 
 def index(arguments: Arguments) -> None:
@@ -302,7 +302,7 @@ def explain(arguments: Arguments) -> None:
     from fxcore.report import explain as explaining
     from fxcore.report.results import Results
 
-    params = experiment.load(Path(arguments.params))
+    params = present.load(Path(arguments.params), machine.load())
     results = Results(arguments.results or Path(params.results_root), make.table_slice(params))
     facts = explaining.explain(results, arguments.table, arguments.dataset, arguments.task, TABLES, FIGURES)
     as_json = json.dumps(facts, indent=1, ensure_ascii=False)

@@ -15,7 +15,8 @@ from fxcore import contents, machine, paths, resources
 from fxcore.errors import InputError
 from fxcore.holdings import Holdings
 from fxcore.machine import Machine
-from fxcore.params.experiment import Params, load
+from fxcore.params.experiment import Params
+from fxcore.params.present import load
 from fxcore.params.training import Start
 from fxcore.passes import Stage
 from fxcore.slices.make import (
@@ -80,7 +81,8 @@ class Plan:
         Raises:
             InputError: one line naming file, key or folder, and what to do.
         """
-        plan = cls(load(Path(file)), machine.load())
+        here = machine.load()
+        plan = cls(load(Path(file), here), here)
         plan.supply.check()
         plan.study.check()
         for run, one in plan.params.runs.items():

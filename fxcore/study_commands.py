@@ -81,6 +81,8 @@ def made(arguments: Arguments, name: str) -> Any:
     """A table or figure of the CXR-LT study."""
     from fxcore.report import cxrlt
     from fxcore.report.cxrlt.results import CxrltResults
+    from fxcore.report.results import said
 
     slice_ = sliced(arguments, CxrltReportSlice, make.report_slice)
-    return {**cxrlt.TABLES, **cxrlt.FIGURES}[name](CxrltResults(arguments.results, slice_))
+    shown: Any = {**cxrlt.TABLES, **cxrlt.FIGURES}[name](CxrltResults(arguments.results, slice_))
+    return said(shown, slice_.left_out)

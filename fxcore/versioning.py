@@ -62,6 +62,8 @@ def record(file: str, targets: Iterable[str], strict: bool = False) -> str:
     if Path(file).resolve() != PARAMS.resolve():
         raise InputError(f"nothing recorded: the parameters are those of {file}, and DVC knows {PARAMS} only")
     _check_whole(targets, "nothing recorded")
+    if left := Plan.load(file).params.left_out:
+        raise InputError(f"nothing recorded: {', '.join(left)} are missing, and DVC knows all datasets of {PARAMS}")
     if (root := Plan.load(file).params.results_root) != ROOT:
         raise InputError(f"nothing recorded: results_root is {root}, and DVC knows {ROOT} only")
     if not Path(".dvc").is_dir():

@@ -81,6 +81,9 @@ class Dataset(Block):
     radiographs that it writes in the native format."""
     retrieve: Route | None = None
     """How the files are fetched; null takes the route of the known dataset."""
+    missing: Literal["error", "skip"] = "error"
+    """What happens where the folder of `source: native` is not there, nor a store: an error, or everything goes on without the
+    dataset, and every table says so."""
     folder: str | None = None
     """Folder below the native root, or relative to the project when it starts with a dot; the dataset's key when null."""
     pictures: str | None = None

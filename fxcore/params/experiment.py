@@ -49,6 +49,8 @@ class Params(Block):
     """Runs trained again on few images (table 6)."""
     cxrlt: CxrLt | None = None
     """The CXR-LT 2024 study; null leaves it out."""
+    left_out: tuple[Name, ...] = ()
+    """Not for a file: datasets with `missing: skip` that are not there, as fxcore finds."""
     evaluate: Evaluate = Evaluate()
     """Metrics."""
     report: Report = Report()

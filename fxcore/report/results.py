@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxcore import paths
 from fxcore.files import read_json
@@ -13,6 +14,11 @@ from fxcore.params.runs import Run
 from fxcore.passes import Split
 from fxcore.slices.report import TableSlice
 
+if TYPE_CHECKING:
+    from fxcore.report.drawn import Drawn
+    from fxcore.report.render import Table
+
+Shown = TypeVar("Shown", "Table", "Drawn")
 OWN, PUBLISHED = "the release's own", "the published"
 
 
@@ -110,6 +116,14 @@ class Results(Stores):
     def choice(self, run: str) -> dict[str, Any]:
         """What validation chose for a run, among what, and its snapshots."""
         return read_json(paths.choice(self.root, run))
+
+
+def said(made: Shown, left_out: Sequence[str]) -> Shown:
+    """A table or figure whose caption also says which datasets were left out."""
+    if not left_out:
+        return made
+    words = f"Left out of the experiment, since their files are not there: {', '.join(left_out)}."
+    return replace(made, caption=f"{made.caption} {words}")
 
 
 def percent(column: str, found: Mapping[str, Any]) -> dict[str, float | None]:

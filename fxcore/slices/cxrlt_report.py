@@ -75,6 +75,8 @@ class CxrltReportSlice(Block):
     backbones: dict[str, BackboneRow]
     confidence: float
     """Coverage of the intervals."""
+    left_out: tuple[str, ...]
+    """Titles of datasets that are not there."""
 
 
 def flat(settings: Mapping[str, Any], of: str = "") -> dict[str, Setting]:

@@ -196,6 +196,7 @@ def table_slice(params: Params) -> TableSlice:
         few_shot=params.few_shot,
         evaluate=params.evaluate,
         allow_leakage=params.splits.allow_leakage,
+        left_out=tuple(map(params.title, params.left_out)),
     )
 
 
@@ -299,6 +300,7 @@ def report_slice(params: Params) -> CxrltReportSlice:
             for name, of in study.backbones.items()
         },
         confidence=params.evaluate.confidence,
+        left_out=tuple(map(params.title, params.left_out)),
     )
 
 

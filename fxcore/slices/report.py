@@ -22,6 +22,8 @@ class TableSlice(Block):
     few_shot: FewShot
     evaluate: Evaluate
     allow_leakage: dict[str, str]
+    left_out: tuple[str, ...]
+    """Titles of datasets that are not there."""
 
 
 class FigureSlice(TableSlice):
