@@ -106,10 +106,11 @@ def alike(pairs: Pairs, thumbs: Thumbs, least: float) -> Pairs:
 def ranks(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Ranks of the pixels of each picture, equal ones sharing theirs, with mean 0 and length 1; (pictures, pixels)."""
     flat = pictures.reshape(len(pictures), -1)
-    found = np.empty(flat.shape, dtype=np.float32)
-    for row, values in enumerate(flat):
-        counts = np.bincount(values, minlength=256)
-        found[row] = (np.cumsum(counts) - (counts + 1) / 2)[values]
+    # Of each grey value of each picture: the mean of the places that its pixels take.
+    of_picture = flat + 256 * np.arange(len(flat))[:, None]
+    counts = np.bincount(of_picture.reshape(-1), minlength=256 * len(flat)).reshape(-1, 256)
+    places = np.cumsum(counts, axis=1) - (counts + 1) / 2
+    found = places.reshape(-1)[of_picture].astype(np.float32)
     found -= found.mean(axis=1, keepdims=True)
     scaled: NDArray[np.float32] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1)
     return scaled

@@ -36,8 +36,8 @@ def leakage(slice_: LeakageSlice, stores: Mapping[str, Store], lists: Path, runs
     parts = []
     for policy in POLICIES:
         where = pd.concat([_assigned(images, pairs, policy, keys, slice_, stores) for keys in slice_.families.values()])
-        shared = _shared(images.assign(joined=groups, split=where["split"].sort_index()), pairs)
-        parts.append(shared.assign(policy=policy))
+        found = shared(images.assign(joined=groups, split=where["split"].sort_index()), pairs)
+        parts.append(found.assign(policy=policy))
     table = pd.concat(parts, ignore_index=True)
     columns = ["policy", *(one for one in table.columns if one != "policy")]
     with atomic(lists) as part:
@@ -69,8 +69,8 @@ def _policy(policy: Policy, store: Store) -> Policy:
     return "official" if policy == "published" and not has else policy
 
 
-def _shared(images: pd.DataFrame, pairs: duplicates.Pairs) -> pd.DataFrame:
-    """What each pair of lists shares."""
+def shared(images: pd.DataFrame, pairs: duplicates.Pairs) -> pd.DataFrame:
+    """What each pair of lists shares, of `images` with their `split`, `group` and `joined` groups; a row a pair that shares anything."""
     lists = _Lists(images)
     of = lists.codes
     named, joined = (pd.factorize(images[column])[0] for column in ("group", "joined"))
