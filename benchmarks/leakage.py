@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,11 +40,10 @@ def timed(what: Callable[[], object]) -> tuple[float, object]:
     return time.perf_counter() - begun, found
 
 
-def hashing() -> float:
+def hashing(folder: Path) -> float:
     """Speed of decoding, shrinking and hashing, as a part of that of decoding and shrinking alone."""
-    random = np.random.Generator(np.random.PCG64(0))
-    path = "/dev/shm/fxcore-benchmark.jpg"  # noqa: S108 - read many times, and no disk
-    Image.fromarray(draw(random, (), SIDE).pixels).save(path, quality=95)
+    path = folder / "picture.jpg"
+    Image.fromarray(draw(np.random.Generator(np.random.PCG64(0)), (), SIDE).pixels).save(path, quality=95)
 
     def decoded() -> list[NDArray[np.uint8]]:
         return [images.resize(images.read(path, "here"), STORE) for _ in range(DECODED)]
@@ -95,7 +96,10 @@ def table(number: int, hashes: NDArray[np.uint64]) -> pd.DataFrame:
 def main(number: int) -> None:
     """Print the ratios."""
     say = sys.stdout.write
-    say(f"hashing: {hashing():.2f} of the speed of decoding and shrinking alone ({SIDE} to {STORE} pixels, JPEG)\n")
+    with tempfile.TemporaryDirectory() as folder:
+        say(
+            f"hashing: {hashing(Path(folder)):.2f} of the speed of decoding and shrinking alone ({SIDE} to {STORE} pixels, JPEG)\n"
+        )
     near = Near()
     few = population(ALL_PAIRS)
     (index, pairs), (brute, count) = (

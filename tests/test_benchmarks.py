@@ -120,3 +120,9 @@ def test_the_benchmark_of_cxrlt_heads_compares_with_a_loop_and_with_timm(benchma
         ours, theirs = (float(cell.removesuffix(" ms")) for cell in one[2:4])
         assert float(one[4]) == pytest.approx(theirs / ours, rel=0.02, abs=0.1)
         assert float(one[1].rsplit(" ", 1)[1]) < 1e-4
+
+
+def test_the_benchmark_of_leakage_finds_with_the_index_what_all_pairs_have(benchmark, capsys):
+    benchmark("leakage.py", ALL_PAIRS=300, DECODED=2, SIDE=64, STORE=48)["main"](2_000)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["hashing", "index", "index", "split", "join", "largest memory"]
