@@ -20,7 +20,7 @@ from fxcore.cxrlt.features import LabelledImages, frozen
 from fxcore.cxrlt.fitting import Featured, Fitting, Listed
 from fxcore.cxrlt.labels import targets_in
 from fxcore.data.loaders import watched
-from fxcore.data.store import Store
+from fxcore.data.store import Store, groups
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import observed
 from fxcore.evaluation.classification import Labelled, average_precision
@@ -44,6 +44,8 @@ class Lists:
         self.slice, self.stores, self.order = slice_, stores, list(stores)
         self.classes = stores[slice_.labels].heads((Task.CLASSIFICATION,)).classes(Task.CLASSIFICATION)
         self.held = held_out(stores[slice_.labels].table, slice_.holdout)
+        self.closed = {group for key, split in self._judged() for group in groups(stores[key].table, split)}
+        """Groups that heads are measured on: no image of theirs trains or chooses, whatever the policy of the splits."""
 
     def of(self, key: str, rows: NDArray[np.int64]) -> Listed:
         """Some rows of a store."""
@@ -67,10 +69,14 @@ class Lists:
 
     def judges(self) -> Iterator[tuple[str, Listed]]:
         """Dataset and images of each set that heads are measured on."""
+        for key, split in self._judged():
+            yield key, self.of(key, self._rows(key, split))
+
+    def _judged(self) -> Iterator[tuple[str, Split]]:
         for name, split in JUDGES.items():
             key = self.slice.gold if name == "gold" else self.slice.labels
             if key is not None:
-                yield key, self.of(key, self._rows(key, split))
+                yield key, split
 
     @property
     def prevalence(self) -> dict[str, float]:
@@ -82,6 +88,8 @@ class Lists:
 
     def _rows(self, key: str, split: Split, taken: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         rows = self.stores[key].rows(Task.CLASSIFICATION, split)
+        if split is Split.TRAIN:
+            rows = rows[~self.stores[key].table["group"].isin(self.closed).to_numpy()[rows]]
         return rows if taken is None else rows[taken[rows]]
 
 

@@ -133,6 +133,11 @@ class Store:
         return np.unpackbits(packed, axis=-1, count=self.size).astype(np.bool_)
 
 
+def groups(table: pd.DataFrame, split: Split) -> set[str]:
+    """The groups of a split's images, of a store's table."""
+    return set(table.loc[table["split"] == split, "group"])
+
+
 OpenStores = Callable[[Iterable[str]], dict[str, Store]]
 """Opens stores by key, for jobs that learn from a file which datasets a run visits."""
 

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fxcore import provenance
-from fxcore.data.store import OpenStores, Store
+from fxcore.data.store import OpenStores, Store, groups
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import Statistic, Values, class_mean, interval, replicates
 from fxcore.evaluation.classification import Labelled
@@ -84,7 +84,7 @@ def evaluate(slice_: EvaluateSlice, scored: Callable[[str], Scored], stores: Ope
     mine, others = scored(slice_.run), {run: scored(run) for run in slice_.against}
     opened = stores(mine.chosen)
     results: dict[str, Any] = {}
-    trained = {group for store in opened.values() for group in _groups(store, Split.TRAIN)}
+    trained = {group for store in opened.values() for group in groups(store.table, Split.TRAIN)}
     for name, of_tasks in mine.chosen.items():
         for task in of_tasks:
             cell = Cell(slice_, mine, name, Task(task), opened[name], trained)
@@ -196,11 +196,6 @@ class Cell:
 
     def _interval(self, values: Values) -> dict[str, float | None]:
         return estimated(values, self.slice.confidence)
-
-
-def _groups(store: Store, split: Split) -> set[str]:
-    table = store.table
-    return set(table.loc[table["split"] == split, "group"])
 
 
 def _only(statistic: Statistic, images: NDArray[np.bool_]) -> Statistic:

@@ -55,6 +55,20 @@ def listed(labelled, gold):
     return lists.train
 
 
+def test_nobody_trains_who_is_measured(labelled, gold):
+    """A training image of a test patient, as where the splits are a release's own."""
+    train = labelled.rows(None, "train")
+    test = labelled.rows(None, "test")
+
+    def taken():
+        lists = Lists(_slice(), {"labelled": labelled, "gold": gold})
+        return {*lists.train.row, *lists.validation.row}
+
+    before = taken()
+    labelled.table.loc[train[0], "group"] = labelled.table["group"][test[0]]
+    assert before - taken() == {train[0]}
+
+
 def _fitted(featured, listed, rates, epochs=2, seed=5):
     made = Fitting(featured, listed, rates, epochs, seed)
     made.run(epochs, Save(None, None, {}), {})
