@@ -12,9 +12,6 @@ from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from fxcore.params.splits import Near
 
@@ -50,6 +47,8 @@ def perceptual(small: Thumb) -> int:
 
     pHash (Zauner 2010), of the pixels' ranks: scale, compression and windowing matter little.
     """
+    from scipy.fft import dctn  # slow to import, and many jobs only look hashes up
+
     low = dctn(ranks(small[None])[0].reshape(SIDE, SIDE), norm="ortho")[:_KEPT, :_KEPT].reshape(-1)
     bits = low > np.median(low[1:])  # the first is the mean
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
@@ -126,6 +125,9 @@ def joined(names: NDArray[np.object_], pairs: Pairs) -> NDArray[np.object_]:
     made = names.copy()
     if not len(pairs):
         return made
+    from scipy.sparse import coo_array  # slow to import, and most runs have no such pairs
+    from scipy.sparse.csgraph import connected_components
+
     linked, codes = np.unique(names[pairs].astype(str), return_inverse=True)
     left, right = codes.reshape(pairs.shape).T
     graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(len(linked), len(linked)))

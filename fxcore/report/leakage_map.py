@@ -31,13 +31,14 @@ def leakage(results: Results, _: Report) -> Drawn:
         height = 1.7 + 0.17 * max(len(tests), 1)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots(1, len(POLICIES), sharey=True)
-        for axis, policy in zip(axes, POLICIES, strict=True):
-            share = np.full((len(tests), len(trains)), np.nan)
-            for one in rows:
-                if one["policy"] == policy:
-                    at = tests.index(one["held_dataset"]), trains.index(one["other_dataset"])
-                    share[at] = 100 * int(one["affected"]) / int(one["of"])
-            _panel(axis, policy, share, [results.titles[key] for key in tests], [results.titles[key] for key in trains])
+        shares = np.full((len(POLICIES), len(tests), len(trains)), np.nan)
+        for one in rows:
+            at = tests.index(one["held_dataset"]), trains.index(one["other_dataset"])
+            shares[POLICIES.index(one["policy"]), *at] = 100 * int(one["affected"]) / int(one["of"])
+        most = max(10.0, float(np.nanmax(shares, initial=0)))
+        names = [[results.titles[key] for key in side] for side in (tests, trains)]
+        for axis, policy, share in zip(axes, POLICIES, shares, strict=True):
+            _panel(axis, policy, share, most, *names)
     caption = (
         f"{results.kind(results.titles)} Percent of each test list (rows) that are of a group, a patient or patients who share a"
         " picture, of which a training list (columns) has an image, under each policy of splitting; grey: none. Lists that share"
@@ -46,12 +47,18 @@ def leakage(results: Results, _: Report) -> Drawn:
     return Drawn(figure, caption)
 
 
-def _panel(axis: mpl.axes.Axes, policy: str, share: np.ndarray, tests: list[str], trains: list[str]) -> None:
+def _panel(
+    axis: mpl.axes.Axes, policy: str, share: np.ndarray, most: float, tests: list[str], trains: list[str]
+) -> None:
     axis.set_facecolor(EMPTY)
     if share.size:
-        axis.imshow(share, cmap="OrRd", vmin=0, vmax=max(10.0, float(np.nanmax(share, initial=0))), aspect="auto")
+        axis.imshow(share, cmap="OrRd", vmin=0, vmax=most, aspect="auto")
     for row, column in np.argwhere(~np.isnan(share)):
-        axis.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=5)
+        value = float(share[row, column])
+        ink = "white" if value > most / 2 else "black"
+        axis.text(column, row, f"{value:.{0 if value >= 1 else 1}f}", ha="center", va="center", fontsize=5, color=ink)
+    if np.isnan(share).all():
+        axis.text(0.5, 0.5, "nothing is shared", transform=axis.transAxes, ha="center", va="center", fontsize=6)
     axis.set_title(policy, fontsize=7)
     axis.set_xticks(range(len(trains)), trains, rotation=90, fontsize=5)
     axis.set_yticks(range(len(tests)), tests, fontsize=5)
