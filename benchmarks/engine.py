@@ -22,16 +22,19 @@ from torch import Tensor
 from fxcore.data import transforms
 from fxcore.data.native import Native
 from fxcore.data.normalize import normalize
+from fxcore.data.split import split
 from fxcore.data.store import Store
 from fxcore.data.targets import Batch
 from fxcore.models.foundation import Classification, FoundationX, Localization, Prediction, Segmentation, Trunk
 from fxcore.params.datasets import Dataset
 from fxcore.params.experiment import load
+from fxcore.params.families import families
 from fxcore.params.registry import completed
+from fxcore.params.splits import Splits
 from fxcore.passes import Mode, Pass, Task
 from fxcore.phantom.phantom import write as draw
 from fxcore.slices.data import PhantomSlice, StoreSlice
-from fxcore.slices.make import train_slice
+from fxcore.slices.make import split_slice, train_slice
 from fxcore.slices.train import TrainSlice
 from fxcore.training import locking
 from fxcore.training.autosave import Autosave
@@ -80,7 +83,10 @@ class Bench:
         how = params.pretraining(params.joint).model_copy(update={"batch_size": BATCH})
         self.slice: TrainSlice = train_slice(params, params.joint).model_copy(update=changes | {"pretrain": how})
         self.folder = folder
-        stores = {DATASET: Store(folder / "store")}
+        alone = params.model_copy(update={"datasets": {DATASET: dataset}, "splits": Splits()})
+        (lists,) = (split_slice(alone, family) for family in families(alone))
+        split(lists, {DATASET: Store(folder / "store")}, lambda _, kind: folder / f"split.{kind}")
+        stores = {DATASET: Store(folder / "store", folder / "split.parquet")}
         self.trainer = Trainer(self.slice, stores, 10**6, torch.device("cpu"), WORKERS)
         self.teacher = cast(Teacher[FoundationX], self.trainer.teacher)
         self.passes = self.slice.passes(1)

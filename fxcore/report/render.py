@@ -136,7 +136,7 @@ def html(table: Table) -> str:
 def write(table: Table, csv_path: Path, markdown_path: Path, latex_path: Path, html_path: Path) -> None:
     """Write all four files, each atomically."""
     with atomic(csv_path) as part, part.open("w", encoding="utf-8", newline="") as sink:
-        writer = csv.DictWriter(sink, list(table.records[0]), lineterminator="\n")
+        writer = csv.DictWriter(sink, list(table.records[0] if table.records else table.header), lineterminator="\n")
         writer.writeheader()
         writer.writerows(table.records)
     write_text(markdown_path, markdown(table))

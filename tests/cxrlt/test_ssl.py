@@ -196,7 +196,7 @@ def _process(rank, port, text, folders, out):
 
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
-    stores = {key: Store(path) for key, path in folders.items()}
+    stores = {key: Store(path, path / "split.parquet") for key, path in folders.items()}
     corpus = pd.DataFrame({"source": "example_a", "row": np.arange(len(stores["example_a"].table))})
     with together(CPU) as group:
         torch.save(_first_update(SslSlice.model_validate_json(text), corpus, stores, group), out)

@@ -164,7 +164,7 @@ def _child(slice_json, folders, name, folder):
     from fxcore.slices.train import TrainSlice
 
     torch.set_num_threads(1)
-    stores = {key: Store(path) for key, path in folders.items()}
+    stores = {key: Store(path, path / "split.parquet") for key, path in folders.items()}
     _run(TrainSlice.model_validate_json(slice_json), name, stores, folder)
 
 

@@ -149,7 +149,7 @@ def _process(rank, port, still, shaken, folders, out):
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     still, shaken = TrainSlice.model_validate_json(still), TrainSlice.model_validate_json(shaken)
-    stores = {key: Store(path) for key, path in folders.items()}
+    stores = {key: Store(path, path / "split.parquet") for key, path in folders.items()}
     with together(CPU) as group:
         found = {name: _updated(still, stores, group, name) for name in UPDATES}
         found["trained"] = _trained(shaken, stores, group)

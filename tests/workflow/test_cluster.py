@@ -134,7 +134,7 @@ def test_a_profile_says_what_jobs_without_resources_get_and_names_rules_that_exi
 @pytest.mark.parametrize("rule", ["normalize", "pretrain", "score"])
 def test_rules_with_much_to_do_ask_for_memory_and_time(rule):
     assert "mem_mb=plan.memory," in RULES[rule]
-    assert re.search(r"runtime=plan\.minutes_to_\w+,", RULES[rule])
+    assert re.search(r"runtime=plan\.(data\.)?minutes_to_\w+,", RULES[rule])
 
 
 def test_slurms_profile_is_one_that_snakemake_reads(experiment):

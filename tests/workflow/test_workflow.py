@@ -79,6 +79,7 @@ def test_targets_of_phases():
     plan = Plan.load(str(TINY))
     assert plan.targets("retrieve") == []
     assert plan.targets("data") == ["results-tiny/data/example_a/72/manifest.json"]
+    assert plan.targets("split") == ["results-tiny/splits/example_a.parquet", "results-tiny/splits/example_a.json"]
     assert plan.targets("visits") == [
         "results-tiny/visits/foundation_x.json",
         "results-tiny/visits/example_a_localization.json",
@@ -106,6 +107,8 @@ def test_targets_of_phases():
             f"results-tiny/metrics/cxrlt/{name}.json"
             for name in ("linear", "linear_random", "decoder", "joined", "both")
         ),
+        "results-tiny/metrics/leakage/lists.csv",
+        "results-tiny/metrics/leakage/runs.csv",
     ]
     assert plan.targets("corpus") == ["results-tiny/corpus.parquet"]
     assert plan.targets("ssl") == [

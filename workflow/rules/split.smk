@@ -14,7 +14,7 @@ for family in plan.data.families:
         benchmark:
             f"{RESULTS}/benchmarks/split/{family}.tsv"
         params:
-            results=RESULTS,
+            results=plan.root,
             slice=plan.data.split_slice(family),
             family=family,
         message:

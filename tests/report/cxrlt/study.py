@@ -54,6 +54,7 @@ SLICE: dict[str, Any] = {
         },
     },
     "confidence": 0.95,
+    "left_out": [],
 }
 CORPUS: dict[str, Any] = {
     "sources": {
