@@ -72,8 +72,8 @@ def record(file: str, targets: Iterable[str], strict: bool = False) -> str:
     planned = _run("snakemake", "--cores", "all", "--dry-run", "--quiet", "all", *config, "--", "all")
     if "Nothing to be done" not in planned:
         raise InputError("nothing recorded: some work is left; finish it with: snakemake --cores all")
-    # A relink would give outputs new times, and Snakemake would take them for changed.
-    _run("dvc", "commit", "--force", "--quiet", "--no-relink")
+    # A relink would give outputs new times, and Snakemake would take them for changed. Quiet, DVC hides what went wrong.
+    _run("dvc", "commit", "--force", "--no-relink")
     return "recorded with DVC; to keep it: git add dvc.lock && git commit && dvc push"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fxcore.params.splits import Splits
 from tests.conftest import PROJECT, TINY, changed
 
 BIN = Path(sys.executable).parent
@@ -37,6 +38,7 @@ class Project:
                 shutil.copy(PROJECT / name, folder / name)
         self.content = yaml.safe_load(TINY.read_text()) | {"results_root": "results"}
         self.content["evaluate"] = {"every": 1, "iou": 0.4, "detections": 100, "resamples": 20, "confidence": 0.95}
+        self.content["splits"] = Splits().model_dump()
         self.write()
         self.git("init", "-q")
         self.git("config", "user.email", "test@example.org")
@@ -94,7 +96,7 @@ def stage_of(command: str) -> str:
         "evaluate-few-shot": "evaluate",
         "evaluate-head": "evaluate",
     }
-    whole |= {"corpus": "corpus"}
+    whole |= {"corpus": "corpus", "leakage": "evaluate", "split": "split"}
     whole |= dict.fromkeys(("table", "figure", "index"), "report")
     if rule in whole:
         return whole[rule]
@@ -164,9 +166,9 @@ EDITS = {
     "report": ({"report__panels": 3}, {"report"}),
 }
 """A change of one value in each block, and the stages that it concerns by itself."""
-IN_VAIN = {"runs": {"evaluate"}, "finetune": {"evaluate"}, "report": {"release@foundation_x"}}
-"""Stages that DVC starts beside them, since it cannot know which values of a run say what it is compared with, or which of the
-report are titles."""
+IN_VAIN = {"datasets": {"split"}, "runs": {"evaluate"}, "finetune": {"evaluate"}, "report": {"release@foundation_x"}}
+"""Stages that DVC starts beside them, since it cannot know which values of a dataset say who its images are of, which of a run what
+it is compared with, or which of the report are titles."""
 AFTERWARDS = {"finetune": {"few_shot@transfer"}}
 """Jobs that Snakemake starts for a reason of their own, and DVC after those that their stage waits for."""
 WAITING = {block: {"finetune@transfer", "few_shot@transfer"} for block in ("seed", "model", "pretrain", "evaluate")}

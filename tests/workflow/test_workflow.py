@@ -19,14 +19,18 @@ from fxcore.report.table import TABLES as MADE_TABLES
 from tests.conftest import PROJECT, TINY
 from tests.workflow.conftest import SNAKEMAKE
 
+
+def _rules(text: str) -> dict[str, str]:
+    """Every rule's text by its name; one of a loop, which is called after what it is made for as well, by the name that all share."""
+    looped = r'^    rule:\n(.*?)        name:\n            f"(\w+)_\{\w+\}",?\n'
+    text = re.sub(looped, r"rule \2:\n\1", text, flags=re.MULTILINE | re.DOTALL)
+    return dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+
+
 RULES = {
     name: body
     for phase in PHASES
-    for name, body in re.findall(
-        r"^rule (\w+):\n(.*?)(?=^rule |\Z)",
-        (PROJECT / f"workflow/rules/{phase}.smk").read_text(),
-        flags=re.MULTILINE | re.DOTALL,
-    )
+    for name, body in _rules((PROJECT / f"workflow/rules/{phase}.smk").read_text()).items()
 }
 
 
