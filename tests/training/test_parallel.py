@@ -235,9 +235,12 @@ RUN = "foundation_x"
 
 
 def _project(folder, stores, tiny):
-    """A parameter file, `local.yaml` and the store where jobs look for them."""
+    """A parameter file, `local.yaml`, and the store and its splits where jobs look for them."""
     (store,) = stores.values()
     shutil.copytree(store.folder, paths.store(folder / "results", "example_a", 72))
+    splits = paths.split(folder / "results", "example_a", "parquet")
+    splits.parent.mkdir()
+    shutil.copy(store.listed, splits)
     visits = {"example_a": ["classification", "localization"]}
     params = _still(tiny, runs__foundation_x__train__visits=visits, runs__foundation_x__train__snapshots=None)
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json", exclude_unset=True)))
@@ -245,10 +248,11 @@ def _project(folder, stores, tiny):
     return train_slice(params, RUN)
 
 
-def _kill_the_second(save):
+def _kill_the_second(save, ended):
     """Wait for an autosave, then kill the second process below this one, as the kernel does when memory runs out."""
     while not save.exists():
-        time.sleep(0.01)
+        if ended.wait(0.01):  # without one; the test says why
+            return
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     for child in children:
         if b"RANK=1" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
@@ -264,10 +268,14 @@ def test_a_killed_process_ends_the_job_with_one_line_and_the_next_start_continue
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # leases of its own
     command = ["pretrain", RUN, "--stage", "cycle_1"]
     folder, work = (at(Path("results"), RUN) for at in (paths.checkpoints, paths.work))
-    killer = threading.Thread(target=_kill_the_second, args=(work / "cycle_1.safetensors",))
+    ended = threading.Event()
+    killer = threading.Thread(target=_kill_the_second, args=(work / "cycle_1.safetensors", ended))
     killer.start()
-    assert cli.main([*command, "--gpus", "2", "--log", "log"]) == 2
-    killer.join()
+    try:
+        assert cli.main([*command, "--gpus", "2", "--log", "log"]) == 2
+    finally:
+        ended.set()
+        killer.join()
     line = (
         "fxcore pretrain: process 2 of 2 was killed (signal 9), perhaps for want of memory; the others were ended."
         " Start the same command again: it continues from the last autosave\n"
