@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -37,3 +38,12 @@ def pass_by_pass(_tiny, stores, tmp_path_factory):
         patched.setattr("fxcore.training.pretrain.prune", lambda *_: None)
         train(slice_, stores, folder, [stage.name for stage in slice_.stages(2)])
     return folder
+
+
+def place(stores, results):
+    """Put stores and the splits of their images where jobs look for them."""
+    for key, store in stores.items():
+        shutil.copytree(store.folder, paths.store(results, key, store.size))
+        splits = paths.split(results, key, "parquet")
+        splits.parent.mkdir(parents=True)
+        shutil.copy(store.listed, splits)

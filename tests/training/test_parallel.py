@@ -5,14 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +30,7 @@ from fxcore.training.loop import Trainer
 from fxcore.training.parallel import ALONE, Group, Part, together
 from fxcore.training.state import load
 from tests.conftest import changed
+from tests.training.conftest import place
 
 CPU = torch.device("cpu")
 
@@ -236,11 +235,7 @@ RUN = "foundation_x"
 
 def _project(folder, stores, tiny):
     """A parameter file, `local.yaml`, and the store and its splits where jobs look for them."""
-    (store,) = stores.values()
-    shutil.copytree(store.folder, paths.store(folder / "results", "example_a", 72))
-    splits = paths.split(folder / "results", "example_a", "parquet")
-    splits.parent.mkdir()
-    shutil.copy(store.listed, splits)
+    place(stores, folder / "results")
     visits = {"example_a": ["classification", "localization"]}
     params = _still(tiny, runs__foundation_x__train__visits=visits, runs__foundation_x__train__snapshots=None)
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json", exclude_unset=True)))

@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from fxcore import cli, paths
+from fxcore import cli
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.slices.make import train_slice
@@ -20,6 +20,7 @@ from fxcore.training.loop import Trainer
 from fxcore.training.pretrain import COLUMNS, pretrain
 from fxcore.training.state import load
 from tests.conftest import TINY
+from tests.training.conftest import place
 
 CPU = torch.device("cpu")
 
@@ -29,8 +30,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize(("visible", "there"), [("", 0), ("-1", 0), ("0", 1)])
 def test_more_gpus_than_there_are_is_one_line(stores, tmp_path, monkeypatch, capsys, visible, there):
-    (tmp_path / "data/example_a").mkdir(parents=True)
-    paths.store(tmp_path, "example_a", 72).symlink_to(stores["example_a"].folder)
+    place(stores, tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     command = ["pretrain", "foundation_x", "--stage", "cycle_1", "--params", str(TINY), "--results", str(tmp_path)]
     assert cli.main([*command, "--gpus", "2"]) == 2
@@ -38,7 +38,7 @@ def test_more_gpus_than_there_are_is_one_line(stores, tmp_path, monkeypatch, cap
         f"fxcore pretrain: 2 GPUs asked for, but this machine has {there} that this job may use; lower the run's gpus, or"
         " --gpus (0 computes on the CPU)\n"
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "splits"}
 
 
 def test_gpus_that_other_jobs_hold_are_not_leased(tmp_path, monkeypatch):
