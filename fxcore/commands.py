@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from functools import partial
 from pathlib import Path
@@ -110,10 +111,14 @@ def check(arguments: Arguments) -> None:
     params = experiment.load(Path(arguments.params))
     datasets = {key: params.datasets.get(key) or known(key) for key in arguments.keys or params.datasets}
     here, results = machine.load(), Path(params.results_root)
+    absent = [] if arguments.keys else present.missing(params, here)
     findings = [
         checking.check(key, dataset, locate(results, here, key, dataset), arguments.keep_going, arguments.pictures)
         for key, dataset in datasets.items()
+        if key not in absent
     ]
+    for key in absent:
+        logging.getLogger(__name__).warning("datasets.%s: is not there, and left out (missing: skip)", key)
     as_json = json.dumps({one.key: one.facts() for one in findings}, indent=1, ensure_ascii=False)
     sys.stdout.write(f"{as_json}\n" if arguments.json else checking.describe(findings))
     if bad := [one.key for one in findings if not one.well]:
@@ -279,7 +284,7 @@ def _table(arguments: Arguments) -> Any:
     from fxcore.report.results import Results, said
 
     slice_ = sliced(arguments, TableSlice, make.table_slice)
-    return said(tables.TABLES[arguments.table](Results(arguments.results, slice_)), slice_.left_out)
+    return said(tables.TABLES[arguments.table](Results(arguments.results, slice_)), slice_.left_out, slice_.leaky)
 
 
 def _figure(arguments: Arguments) -> Any:
@@ -287,7 +292,11 @@ def _figure(arguments: Arguments) -> Any:
     from fxcore.report.results import Results, said
 
     slice_ = sliced(arguments, FigureSlice, make.figure_slice)
-    return said(figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report), slice_.left_out)
+    return said(
+        figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report),
+        slice_.left_out,
+        slice_.leaky,
+    )
 
 
 def index(arguments: Arguments) -> None:

@@ -8,6 +8,7 @@ from fxcore.params.present import load, missing, without
 from fxcore.plan import Plan
 from fxcore.report.render import Table
 from fxcore.report.results import said
+from fxcore.slices.make import table_slice
 from fxcore.versioning import record
 from tests.conftest import PROJECT
 
@@ -120,6 +121,13 @@ def test_every_caption_says_it():
     assert said(table, ("JSRT", "BRAX")).caption == (
         "caption. Left out of the experiment, since their files are not there: JSRT, BRAX."
     )
+    assert said(table, (), ["It leaks."]).caption == "caption. It leaks."
+
+
+def test_a_run_that_may_test_what_it_trains_on_is_named_in_every_caption(tiny):
+    reason = "they were published so"
+    slice_ = table_slice(tiny(splits={"allow_leakage": {"foundation_x": reason}}))
+    assert slice_.leaky == [f"Foundation X (foundation_x) may test groups that it trains on: {reason}."]
 
 
 def test_dvc_records_no_part_of_an_experiment(lab, monkeypatch, tmp_path):

@@ -41,9 +41,9 @@ def check(
     first = dict(zip(groups[train][::-1], train[::-1], strict=True))
     if not (seen := [at for at in test if groups[at] in first]):
         return
-    some = ", ".join(f"{_named(images, at)} as {_named(images, first[groups[at]])}" for at in seen[:SHOWN])
+    some = ", ".join(f"{_named(images, at)} (trains on {_named(images, first[groups[at]])})" for at in seen[:SHOWN])
     raise InputError(
-        f"{place}: {len(seen)} of {len(test)} test images are of groups that it trains on: {some}; split these datasets by"
+        f"{place}: {len(seen)} of {len(test)} test images are of patients or groups that it trains on: {some}; split these datasets by"
         f" leak_free as one family (splits.datasets), or give the reason under splits.allow_leakage.{run}"
     )
 

@@ -78,8 +78,14 @@ def _counted(key: str, store: Store, part: pd.DataFrame) -> dict[str, Any]:
     annotated = {task: _by_split(where[table[ANNOTATED[task]]]) for task in dataset.tasks}
     for task, counts in annotated.items():
         if empty := [one for one in dataset.splits if not counts[one]]:
+            says = [one for one in Split if (table["official"] == one).any()]
+            lists = (
+                f" it lists {' and '.join(says)} images only, so list others;"
+                if says and len(says) < len(Split)
+                else ""
+            )
             raise InputError(
-                f"datasets.{key}: split {empty[0]} has no image annotated for {task}; hold out more or less"
+                f"datasets.{key}: split {empty[0]} has no image annotated for {task};{lists} hold out more or less"
                 f" (splits.datasets.{key}.holdout), take another policy, or remove the task from params"
             )
     patients = table[["patient"]].assign(split=where)

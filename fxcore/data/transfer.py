@@ -164,8 +164,8 @@ def fetch(remote: Remote, folder: Path, name: str, traffic: Traffic) -> Path:
             )
     raise InputError(
         f"{remote.name}: {redacted(remote.url)} has another checksum than the expected sha256 {str(remote.sha256)[:16]}…; what came was"
-        " removed. It was damaged on its way, or the release has changed: try again, then correct the checksum, or take the file for"
-        " new with --force"
+        " removed. It was damaged on its way, or the release has changed: try again, then correct the checksum"
+        " where it is given, or, of a file that was fetched before, take what comes for new with --force"
     )
 
 

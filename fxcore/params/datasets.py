@@ -33,8 +33,11 @@ class Columns(Block):
     """Path of the image, relative to the dataset's folder."""
     patient: str | None = None
     """Patient identifier; null where it is unknown, then each image counts as a patient of its own."""
-    split: str = "split"
-    """train, val or test."""
+    group: str | None = None
+    """Who an image is of, across datasets: images of one name, wherever they are, are never on two sides of a split. `nih:00000202` is
+    patient 202 of NIH ChestX-ray14; null, or a blank cell, for the dataset's own patients, who are nobody else's."""
+    split: str | None = "split"
+    """train, val or test; null where fxcore is to divide, by patient or group."""
 
 
 def _rising(bounds: tuple[float, float]) -> tuple[float, float]:

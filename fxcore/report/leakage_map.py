@@ -39,10 +39,11 @@ def leakage(results: Results, _: Report) -> Drawn:
         names = [[results.titles[key] for key in side] for side in (tests, trains)]
         for axis, policy, share in zip(axes, POLICIES, shares, strict=True):
             _panel(axis, policy, share, most, *names)
+        axes[0].set_ylabel("tested", fontsize=6)
     caption = (
         f"{results.kind(results.titles)} Percent of each test list (rows) that are of a group, a patient or patients who share a"
         " picture, of which a training list (columns) has an image, under each policy of splitting; grey: none. Lists that share"
-        " nothing with any other under any policy are left out."
+        " nothing with any other under any policy are left out. Lists are counted; of models nothing here is measured."
     )
     return Drawn(figure, caption)
 
@@ -59,7 +60,8 @@ def _panel(
         axis.text(column, row, f"{value:.{0 if value >= 1 else 1}f}", ha="center", va="center", fontsize=5, color=ink)
     if np.isnan(share).all():
         axis.text(0.5, 0.5, "nothing is shared", transform=axis.transAxes, ha="center", va="center", fontsize=6)
-    axis.set_title(policy, fontsize=7)
+    axis.set_title(f"{policy}: % of what is tested", fontsize=7)
+    axis.set_xlabel("trained on", fontsize=6)
     axis.set_xticks(range(len(trains)), trains, rotation=90, fontsize=5)
     axis.set_yticks(range(len(tests)), tests, fontsize=5)
     axis.tick_params(length=0)

@@ -118,12 +118,12 @@ class Results(Stores):
         return read_json(paths.choice(self.root, run))
 
 
-def said(made: Shown, left_out: Sequence[str]) -> Shown:
-    """A table or figure whose caption also says which datasets were left out."""
-    if not left_out:
-        return made
-    words = f"Left out of the experiment, since their files are not there: {', '.join(left_out)}."
-    return replace(made, caption=f"{made.caption} {words}")
+def said(made: Shown, left_out: Sequence[str], leaky: Sequence[str] = ()) -> Shown:
+    """A table or figure whose caption also says which datasets were left out, and which runs test what they have seen in training."""
+    words = [made.caption, *leaky]
+    if left_out:
+        words.append(f"Left out of the experiment, since their files are not there: {', '.join(left_out)}.")
+    return replace(made, caption=" ".join(words))
 
 
 def percent(column: str, found: Mapping[str, Any]) -> dict[str, float | None]:

@@ -25,6 +25,16 @@ class TableSlice(Block):
     left_out: tuple[str, ...]
     """Titles of datasets that are not there."""
 
+    @property
+    def leaky(self) -> list[str]:
+        """A sentence for each run that may test what it trains on; a `split` is there to show that, in a table which says so."""
+        allowed = {
+            run: why for run, why in self.allow_leakage.items() if run in self.runs and self.runs[run].role != "split"
+        }
+        return [
+            f"{self.runs[run].title} ({run}) may test groups that it trains on: {why}." for run, why in allowed.items()
+        ]
+
 
 class FigureSlice(TableSlice):
     """For `figure`: also the joint run's network, and how pictures are drawn."""

@@ -40,6 +40,21 @@ def test_patients_and_groups(folder_dataset):
     assert (records[1].patient, records[1].group) == (None, "mine:images/1.png")
 
 
+def test_a_column_says_who_is_who_in_other_datasets(folder_dataset):
+    for row in folder_dataset.rows:
+        row["who"] = ""
+    folder_dataset.rows[1]["who"] = "nih:00000202"
+    records = _read(FOLDER_PARAMS | {"columns": {"patient": "patient", "group": "who"}}, folder_dataset.write())
+    assert [one.group for one in records[:3]] == ["mine:p0", "nih:00000202", "mine:p2"]
+
+
+def test_without_a_column_of_splits_nothing_is_said_of_them(folder_dataset):
+    for row in folder_dataset.rows:
+        del row["split"]
+    records = _read(FOLDER_PARAMS | {"columns": {"patient": "patient", "split": None}}, folder_dataset.write())
+    assert {one.split for one in records} == {None}
+
+
 @pytest.mark.parametrize(
     "segmentation",
     [

@@ -82,6 +82,18 @@ def test_a_split_without_an_annotated_image_is_refused_and_nothing_is_written(tm
     assert not list(folder.glob("split.*"))
 
 
+def test_lists_that_have_training_images_only_are_said(tmp_path):
+    def bend(dataset):
+        for row in dataset.rows:
+            row["split"] = "train"
+
+    folder = _store(tmp_path, bend=bend)
+    with pytest.raises(
+        InputError, match=r"split val has no image .*; it lists train images only, so list others; hold out"
+    ):
+        split_store(folder, val=0.3)
+
+
 def test_nobody_published_lists_of_a_dataset_of_ones_own(tmp_path):
     folder = _store(tmp_path)
     with pytest.raises(InputError, match=r"splits\.datasets\.mine\.policy: nobody published lists of folder, only of"):
@@ -108,7 +120,8 @@ def test_a_run_may_not_test_what_it_or_what_it_starts_from_trains_on(copied):
     tmp_path, folders = copied
     stores = _family(tmp_path, folders, "official")
     said = (
-        r"^runs\.r: 1 of 2 test images are of groups that it trains on: a images/6.png as b images/0.png; split these datasets"
+        r"^runs\.r: 1 of 2 test images are of patients or groups that it trains on: a images/6.png \(trains on b images/0.png\);"
+        r" split these datasets"
         r" by leak_free as one family \(splits.datasets\), or give the reason under splits.allow_leakage.r$"
     )
     for trained in (["a", "b"], ["b"]):

@@ -52,8 +52,8 @@ def records(key: str, dataset: Dataset, native: Native, _: Problems) -> Iterator
             image=name,
             file=folder / name,
             patient=patient,
-            group=f"{key}:{name if patient is None else patient}",
-            split=Split(row[columns.split]),
+            group=(row[columns.group] if columns.group else "") or f"{key}:{name if patient is None else patient}",
+            split=Split(row[columns.split]) if columns.split else None,
             labels=_labels(row, dataset.classification, where) if dataset.classification else None,
             boxes=boxes[name].boxes() if name in boxes else None,
             masks=masks[name].masks() if name in masks else None,
@@ -96,7 +96,7 @@ def _rows(path: Path, columns: Columns, classes: Sequence[str]) -> Rows:
 def _check_header(path: Path, header: Sequence[str], columns: Columns, classes: Sequence[str]) -> None:
     if not header:
         raise InputError(f"{path}: is empty; expected a header and a row an image")
-    needed = [columns.file, columns.split, *([columns.patient] if columns.patient else []), *classes]
+    needed = [*filter(None, (columns.file, columns.split, columns.patient, columns.group)), *classes]
     if missing := [name for name in needed if name not in header]:
         only_semicolons = len(header) == 1 and ";" in header[0]
         advice = "separate cells with commas" if only_semicolons else "correct the file or the names in params"
@@ -112,8 +112,11 @@ def _check_row(where: str, row: dict[str, str], columns: Columns) -> None:
     path = PurePosixPath(row[columns.file])
     if not path.name or path.is_absolute() or ".." in path.parts:
         raise InputError(f"{where}: {columns.file} is {str(path)!r}; expected a path below the dataset's folder")
-    if row[columns.split] not in set(Split):
-        raise InputError(f"{where}: {columns.split} is {row[columns.split]!r}; expected train, val or test")
+    if columns.split and row[columns.split] not in set(Split):
+        raise InputError(
+            f"{where}: {columns.split} is {row[columns.split]!r}; expected train, val or test, or set columns.split to null to have the"
+            " images divided by patient"
+        )
     if columns.patient and not row[columns.patient]:
         raise InputError(
             f"{where}: {columns.patient} is blank; give each image a patient, or set columns.patient to null"

@@ -32,7 +32,8 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
         codes = {label: case.code(label, policy) for label in policy.classes} if policy else None
         texts = {label: "" if code is None else str(code) for label, code in (codes or {}).items()}
         of_patient = {columns.patient: patient} if columns.patient else {}
-        rows.append({columns.file: name, **of_patient, columns.split: str(case.split), **texts})
+        of_patient |= {columns.split: str(case.split)} if columns.split else {}
+        rows.append({columns.file: name, **of_patient, **texts})
         marked = {task: _annotate(content, case, name, dataset.classes(task)) for task, content in coco.items()}
         boxes, masks = marked.get(Task.LOCALIZATION), marked.get(Task.SEGMENTATION)
         counts.add(case.split, patient if columns.patient else None, codes, boxes, masks)
