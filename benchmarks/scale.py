@@ -309,11 +309,11 @@ def measure(number: int) -> dict[str, Cost]:
     return {job: found[job] for job in TIMED}
 
 
-def growth(images: Sequence[int], took: Sequence[float]) -> float:
-    """Slope of the logarithm of what is taken on that of images: 1 is linear; NaN where something is not above nothing."""
-    if min(took) <= 0:
-        return math.nan
-    return float(np.polyfit(np.log(images), np.log(took), 1)[0])
+def growth(images: Sequence[int], took: Sequence[float], least: float) -> str:
+    """Slope of the logarithm of what is taken on that of images, 1 being linear; none where no number of them takes `least`."""
+    if max(took) < least or min(took) <= 0:
+        return "none"
+    return f"{np.polyfit(np.log(images), np.log(took), 1)[0]:.2f}"
 
 
 def dry_run() -> tuple[int, Cost]:
@@ -372,10 +372,10 @@ def main() -> None:
     say(f"|{' --- |' * (len(IMAGES) + 5)}\n")
     for job, start in least.items():
         taken = [one[job] for one in found]
-        seconds = growth(IMAGES, [one.seconds - start.seconds for one in taken])
-        memory = growth(IMAGES, [one.memory - start.memory for one in taken])
+        seconds = growth(IMAGES, [one.seconds - start.seconds for one in taken], 0.5)
+        memory = growth(IMAGES, [one.memory - start.memory for one in taken], 0.05)
         cells = " | ".join(f"{one.seconds:.3g} s" for one in (start, *taken))
-        say(f"| {job} | {cells} | {seconds:.2f} | {taken[-1].memory:.2f} GiB | {memory:.2f} |\n")
+        say(f"| {job} | {cells} | {seconds} | {taken[-1].memory:.2f} GiB | {memory} |\n")
     if sys.argv[1:]:
         draw(IMAGES, least, found, Path(sys.argv[1]))
 
