@@ -14,6 +14,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 
 
+@cache
 def _file(module: str) -> Path | None:
     path = _PACKAGE.parent / Path(*module.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
@@ -22,7 +23,8 @@ def _file(module: str) -> Path | None:
     return None
 
 
-def _imports(path: Path) -> set[str]:
+@cache
+def _imports(path: Path) -> frozenset[str]:
     """Modules of this package that a file imports anywhere in it, also inside functions."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -31,7 +33,7 @@ def _imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in found if name.partition(".")[0] == _PACKAGE.name}
+    return frozenset(name for name in found if name.partition(".")[0] == _PACKAGE.name)
 
 
 @cache

@@ -126,3 +126,23 @@ def test_the_benchmark_of_leakage_finds_with_the_index_what_all_pairs_have(bench
     benchmark("leakage.py", ALL_PAIRS=300, DECODED=2, SIDE=64, STORE=48)["main"](2_000)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["hashing", "index", "index", "split", "join", "largest memory"]
+
+
+def test_the_benchmark_of_scale_runs_every_job_and_measures_its_growth(benchmark, capsys, monkeypatch, tmp_path):
+    names = benchmark("scale.py", PARAMS=str(TINY), FEW=0, IMAGES=(100, 200, 400), CYCLES=2, ROUNDS=1)
+    found = names["measure"](100)
+    assert list(found) == list(names["TIMED"])
+    assert all(one.seconds > 0 and 0 < one.memory < 8 for one in found.values())
+    # What three numbers of images would take is made up, so that its growth is known: linear, and with the square.
+    of = names["Cost"]
+    monkeypatch.setitem(
+        names, "measure", lambda number: {job: of(1 + number / 100, 1, 0.1 + (number / 100) ** 2) for job in found}
+    )
+    sys.argv.append(str(tmp_path / "scale.png"))
+    names["main"]()
+    dry, table = capsys.readouterr().out.split("\n\n")
+    assert int(dry.split()[3]) > 20  # every stage of two cycles, and the rest
+    _, _, *rows = _cells(table)
+    assert [one[0] for one in rows] == list(names["TIMED"])
+    assert {tuple(one[1:]) for one in rows} == {("1 s", "2 s", "3 s", "5 s", "1.00", "16.10 GiB", "2.00")}
+    assert (tmp_path / "scale.png").stat().st_size > 1000

@@ -134,6 +134,15 @@ def test_a_closure_is_what_python_really_imports():
     assert set(sources.closure("fxcore.training.pretrain")) == imported
 
 
+def test_a_file_in_many_closures_is_parsed_once(monkeypatch):
+    parsed, parse = [], sources.ast.parse
+    monkeypatch.setattr(sources.ast, "parse", lambda text: parsed.append(text) or parse(text))
+    for known in (sources.closure, sources._imports):
+        known.cache_clear()
+    files = {file for name in ("data.store", "data.split") for file in sources.closure(f"fxcore.{name}")}
+    assert len(parsed) == len({file for file in files if file.endswith(".py")})
+
+
 def test_a_module_that_is_not_ours_is_said():
     with pytest.raises(ModuleNotFoundError, match=r"fxcore\.nothing is not a module of fxcore"):
         sources.closure("fxcore.nothing")

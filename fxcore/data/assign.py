@@ -44,13 +44,14 @@ def gathered(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def thumbs_of(images: pd.DataFrame, stored: Mapping[str, NDArray[np.uint8]]) -> duplicates.Thumbs:
     """The thumbs of rows of `images`, which lie in the array of each dataset."""
-    keys, rows = images["dataset"].astype(str).to_numpy(), images["row"].to_numpy()
+    keys, rows = images["dataset"].cat.codes.to_numpy(), images["row"].to_numpy()
+    arrays = [stored[key] for key in images["dataset"].cat.categories]
 
     def thumbs(at: NDArray[np.int64]) -> NDArray[np.uint8]:
         found = np.empty((len(at), duplicates.SIDE, duplicates.SIDE), dtype=np.uint8)
         for key in np.unique(keys[at]):
             of = keys[at] == key
-            found[of] = stored[str(key)][rows[at[of]]]
+            found[of] = arrays[key][rows[at[of]]]
         return found
 
     return thumbs

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import combinations, pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fxcore.params.splits import Near
@@ -22,8 +23,12 @@ _KEPT = 8
 """Frequencies of each direction that make a hash."""
 _EQUAL = 3
 """Bands of a hash that make a key of the index."""
-_AT_ONCE = 1 << 16
-"""Pairs of pictures that are compared at once."""
+_OUTLINE = 5
+"""Frequencies of each direction by which most pairs are told apart; more take longer, and leave fewer pairs to compare."""
+_ROUNDING = 1e-4
+"""More than single precision loses in sums over a picture."""
+_AT_ONCE, _COMPARED = 1 << 16, 1 << 12
+"""Pairs that are told apart at once, and pictures whose pixels are looked at at once."""
 
 Pairs = NDArray[np.int64]
 """Two rows each, the smaller first."""
@@ -58,19 +63,22 @@ def near(hashes: NDArray[np.uint64], distance: int) -> Pairs:
     """All pairs of hashes that differ by at most `distance` bits, in order.
 
     Cut into `distance + 3` bands, two such hashes have at least three bands equal: for each choice of three, hashes are sorted by
-    these, and only equal neighbours are compared.
+    these, and only equal neighbours are compared. A pair counts where the chosen are its first equal bands, so once.
     """
-    found: list[Pairs] = []
+    number, found = len(hashes), [np.empty(0, dtype=np.int64)]
     bands = _bands(distance + _EQUAL)
-    for chosen in combinations(bands, _EQUAL):
-        keys = hashes & np.uint64(sum(chosen))
-        order = np.argsort(keys, kind="stable")
+    for chosen in combinations(range(len(bands)), _EQUAL):
+        keys = hashes & np.uint64(sum(bands[at] for at in chosen))
+        order = np.argsort(keys)
+        placed = hashes[order]
         for left, right in _equal_neighbours(keys[order]):
-            first, second = order[left], order[right]
-            close = np.bitwise_count(hashes[first] ^ hashes[second]) <= distance
-            found.append(np.sort(np.stack([first[close], second[close]], axis=1), axis=1))
-    pairs = np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
-    return np.unique(pairs, axis=0).astype(np.int64)
+            differ = placed[left] ^ placed[right]
+            close = np.flatnonzero(np.bitwise_count(differ) <= distance)
+            for at in set(range(chosen[-1])) - set(chosen):
+                close = close[(differ[close] & np.uint64(bands[at])) != 0]
+            first, second = order[left[close]], order[right[close]]
+            found.append(np.minimum(first, second) * number + np.maximum(first, second))
+    return np.stack(np.divmod(np.sort(np.concatenate(found)), max(1, number)), axis=1)
 
 
 def _bands(number: int) -> list[int]:
@@ -91,15 +99,55 @@ def _equal_neighbours(keys: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int
 
 
 def alike(pairs: Pairs, thumbs: Thumbs, least: float) -> Pairs:
-    """Those pairs whose pictures are alike: rank correlation of `least` or more, which no windowing changes."""
-    kept = []
+    """Those pairs whose pictures are alike: rank correlation of `least` or more, which no windowing changes.
+
+    Most pairs are told apart by a few numbers a picture: the correlation is at most what these give and the rest could.
+    """
+    rows, places = np.unique(pairs, return_inverse=True)
+    left, right = places.reshape(pairs.shape).T
+    few, rest = _outlines(rows, thumbs)
+    kept = [pairs[:0]]
     for start in range(0, len(pairs), _AT_ONCE):
-        some = pairs[start : start + _AT_ONCE]
-        rows, places = np.unique(some, return_inverse=True)
-        placed = ranks(thumbs(rows))
-        left, right = places.reshape(some.shape).T
-        kept.append(some[np.einsum("np,np->n", placed[left], placed[right]) >= least])
-    return np.concatenate(kept) if kept else pairs
+        of = slice(start, start + _AT_ONCE)
+        some, one, other = pairs[of], left[of], right[of]
+        most = np.einsum("np,np->n", few[one], few[other]) + rest[one] * rest[other]
+        kept += [_correlated(part, thumbs, least) for part in _parts(some[most >= least - _ROUNDING])]
+    return np.concatenate(kept)
+
+
+def _parts(pairs: Pairs) -> list[Pairs]:
+    """Some pairs at a time."""
+    return [pairs[start : start + _COMPARED] for start in range(0, len(pairs), _COMPARED)]
+
+
+def _correlated(pairs: Pairs, thumbs: Thumbs, least: float) -> Pairs:
+    """Those pairs whose pictures are alike, by all their pixels."""
+    rows, places = np.unique(pairs, return_inverse=True)
+    placed = ranks(thumbs(rows))
+    left, right = places.reshape(pairs.shape).T
+    kept: Pairs = pairs[np.einsum("np,np->n", placed[left], placed[right]) >= least]
+    return kept
+
+
+def _outlines(rows: NDArray[np.int64], thumbs: Thumbs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of the ranks of each picture the lowest frequencies, and the length of all others."""
+    waves = _waves()
+    few, rest = np.empty((len(rows), waves.shape[1]), dtype=np.float32), np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), _COMPARED):
+        of = slice(start, start + _COMPARED)
+        placed = ranks(thumbs(rows[of]))
+        few[of] = placed @ waves
+        left = np.einsum("np,np->n", placed, placed) - np.einsum("np,np->n", few[of], few[of])
+        rest[of] = np.sqrt(np.maximum(left, 0))
+    return few, rest
+
+
+def _waves() -> NDArray[np.float32]:
+    """The lowest frequencies of both directions, at right angles and of length 1; (pixels, frequencies)."""
+    at = np.pi * (np.arange(SIDE) + 0.5) / SIDE
+    row = np.cos(np.outer(np.arange(_OUTLINE), at))
+    row /= np.linalg.norm(row, axis=1, keepdims=True)
+    return np.kron(row, row).T.astype(np.float32)
 
 
 def ranks(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -122,18 +170,27 @@ def pairs_of(hashes: NDArray[np.uint64], thumbs: Thumbs, how: Near) -> Pairs:
 
 def joined(names: NDArray[np.object_], pairs: Pairs) -> NDArray[np.object_]:
     """The group of each row, rows of a pair being of one: the first, in order, of the names that were joined."""
-    made = names.copy()
     if not len(pairs):
-        return made
+        return names.copy()
     from scipy.sparse import coo_array  # slow to import, and most runs have no such pairs
     from scipy.sparse.csgraph import connected_components
 
-    linked, codes = np.unique(names[pairs].astype(str), return_inverse=True)
-    left, right = codes.reshape(pairs.shape).T
+    codes, known = pd.factorize(names)
+    linked, ends = np.unique(codes[pairs], return_inverse=True)
+    linked, rank = _sorted(linked, known)
+    left, right = rank[ends.reshape(pairs.shape)].T
     graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(len(linked), len(linked)))
     _, of = connected_components(graph, directed=False)
     _, first = np.unique(of, return_index=True)
-    name = dict(zip(linked.tolist(), linked[first[of]].tolist(), strict=True))
-    touched = np.flatnonzero(np.isin(names, linked.astype(object)))
-    made[touched] = [name[one] for one in names[touched]]
+    becomes = known.copy()
+    becomes[linked] = known[linked[first[of]]]
+    made: NDArray[np.object_] = becomes[codes]
     return made
+
+
+def _sorted(codes: NDArray[np.int64], names: NDArray[np.object_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Codes in the order of their names, and the place of each in it."""
+    order = np.argsort(names[codes])
+    rank = np.empty(len(codes), dtype=np.int64)
+    rank[order] = np.arange(len(codes))
+    return codes[order], rank

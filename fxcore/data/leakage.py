@@ -132,9 +132,12 @@ def _of_runs(
 ) -> Iterator[dict[str, object]]:
     """For each run, how many of its test images are of groups that it, or the run it starts from, trains on."""
     split = np.concatenate([store.table["split"].to_numpy(dtype=object) for store in stores.values()])
-    keys = images["dataset"].astype(str).to_numpy()
+    trains, tests = split == Split.TRAIN, split == Split.TEST
+    codes, known = pd.factorize(groups)
+    keys, names = images["dataset"].cat.codes.to_numpy(), images["dataset"].cat.categories
     for run, of in slice_.runs.items():
-        train = np.isin(keys, list(of.trained)) & (split == Split.TRAIN)
-        test = np.isin(keys, list(of.tested)) & (split == Split.TEST)
-        seen = np.isin(groups[test].astype(str), np.unique(groups[train].astype(str)))
+        train, test = trains & names.isin(of.trained)[keys], tests & names.isin(of.tested)[keys]
+        trained = np.zeros(len(known), dtype=np.bool_)
+        trained[codes[train]] = True
+        seen = trained[codes[test]]
         yield {"run": run, "affected": int(seen.sum()), "of": int(test.sum()), "allowed": of.allowed or ""}

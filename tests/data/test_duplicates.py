@@ -76,6 +76,35 @@ def test_a_picture_of_one_value_is_like_no_other():
     assert len(duplicates.alike(np.array([[0, 1]]), lambda rows: thumbs[rows], 0.5)) == 0
 
 
+@pytest.mark.parametrize("least", [-1.0, 0.0, 0.7, 0.9, 0.98])
+def test_pairs_are_those_that_comparing_all_pixels_finds(least):
+    random = np.random.default_rng(0)
+    smooth = random.normal(size=(60, 4, 4)).repeat(8, axis=1).repeat(8, axis=2)
+    rough = random.normal(size=(60, 32, 32))
+    of = np.arange(240) % 60  # pairs that differ by what is fine, coarse, or nothing
+    values = smooth[of] + np.repeat([0.0, 0.05, 0.3, 1.0], 60)[:, None, None] * random.permutation(rough)[of]
+    thumbs = np.clip(128 + 40 * values, 0, 255).astype(np.uint8)
+    thumbs[7] = 3
+    pairs = np.array(list(combinations(range(240), 2)))
+    ranks = duplicates.ranks(thumbs)
+    left, right = pairs.T
+    slow = pairs[np.einsum("np,np->n", ranks[left], ranks[right]) >= least]
+    found = duplicates.alike(pairs, lambda rows: thumbs[rows], least)
+    assert found.tolist() == slow.tolist()
+    assert 50 <= len(slow) <= len(pairs)
+
+
+def test_pairs_of_many_are_compared_some_at_a_time(monkeypatch):
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 7)
+    monkeypatch.setattr(duplicates, "_COMPARED", 3)
+    thumbs = np.random.default_rng(0).integers(256, size=(5, 32, 32), dtype=np.uint8)[np.arange(20) % 5]
+    pairs = np.array(list(combinations(range(20), 2)))
+    asked = []
+    found = duplicates.alike(pairs, lambda rows: asked.append(len(rows)) or thumbs[rows], 0.98)
+    assert found.tolist() == [pair for pair in pairs.tolist() if pair[0] % 5 == pair[1] % 5]
+    assert max(asked) <= 6
+
+
 def test_means_of_parts():
     picture = np.kron(np.arange(32 * 32).reshape(32, 32) % 251, np.ones((3, 3))).astype(np.uint8)
     assert (duplicates.thumb(picture) == picture[::3, ::3]).all()
@@ -85,6 +114,18 @@ def test_joined_groups_have_the_first_name():
     names = np.array(["b", "c", "a", "d", "c"], dtype=object)
     assert duplicates.joined(names, np.array([[0, 1], [2, 3]])).tolist() == ["b", "b", "a", "a", "b"]
     assert duplicates.joined(names, np.empty((0, 2), dtype=np.int64)).tolist() == names.tolist()
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=12), st.data())
+def test_joined_groups_are_those_that_walking_from_pair_to_pair_finds(names, data):
+    rows = st.integers(0, len(names) - 1)
+    pairs = data.draw(st.lists(st.tuples(rows, rows), max_size=8))
+    of = {name: {name} for name in names}
+    for left, right in pairs:
+        together = of[names[left]] | of[names[right]]
+        of |= dict.fromkeys(together, together)
+    found = duplicates.joined(np.array(names, dtype=object), np.array(pairs, dtype=np.int64).reshape(-1, 2))
+    assert found.tolist() == [min(of[name]) for name in names]
 
 
 def test_recall_and_precision_on_real_radiographs(shared, record_property):
