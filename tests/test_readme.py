@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import fxcore
+from fxcore import yamlfile
 from fxcore.cli import parser
 from tests.conftest import PROJECT
 
@@ -74,3 +76,10 @@ def test_a_command_of_the_docs(page, command):
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_citation_and_changelog_are_of_this_version():
+    assert yamlfile.load(PROJECT / "CITATION.cff")["version"] == fxcore.__version__
+    newest = re.search(r"^## (\S+),? ", (PROJECT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert newest is not None
+    assert newest[1].rstrip(",") == fxcore.__version__
