@@ -16,7 +16,7 @@ TUTORIAL, DEBUG, ABLATE = (
 )
 CLONED = ("git", "cd", "make", ".")
 """What the first block of the tutorial does is done here already."""
-STATE = "checkpoints/foundation_x/cycle_2.safetensors"
+STATE = "checkpoints/foundation_x/cycle_3.safetensors"
 
 
 def plain(text):
@@ -54,11 +54,9 @@ def test_the_tutorial_says_what_it_promises(followed):
 def test_a_job_by_hand_is_that_of_the_workflow(followed):
     project, _ = followed
     *listed, evaluate, copy, pretrain, debug = commands(DEBUG)
-    for command in listed:
-        assert "python -m fxcore figure" in did(project, command)
-    assert "Shell command: python -m fxcore evaluate foundation_x --results results-my --params '{" in did(
-        project, listed[-1]
-    )
+    said = [did(project, command) for command in listed]
+    assert all("python -m fxcore figure" in one for one in said)
+    assert "Shell command: python -m fxcore evaluate foundation_x --results results-my --params '{" in said[-1]
     metrics, state = (project.folder / "results-my" / name for name in ("metrics/foundation_x.json", STATE))
     before = metrics.read_bytes(), state.read_bytes()
     did(project, evaluate)
@@ -69,8 +67,8 @@ def test_a_job_by_hand_is_that_of_the_workflow(followed):
     assert (metrics.read_bytes(), state.read_bytes()) == before
     assert made.read_bytes() == before[1]
     typed = re.findall(r"^\(Pdb\) (.*)$", DEBUG.read_text(), flags=re.MULTILINE)
-    said = project.run("bash", "-c", f"printf '%s\\n' {shlex.join([*typed, 'q'])} | {debug}", check=False).stdout
-    assert "(Pdb) 0.8" in said
+    stopped = project.run("bash", "-c", f"printf '%s\\n' {shlex.join([*typed, 'q'])} | {debug}", check=False)
+    assert "(Pdb) 0.8" in stopped.stdout
 
 
 def ablations():
