@@ -11,8 +11,8 @@ from fxcore.files import write_text
 
 
 def index(results: Path, tables: Iterable[str], figures: Iterable[str]) -> None:
-    """Write `index.md` below the results root: figures as pictures with their captions, tables in full, links to their other formats."""
-    parts = ["# Results", ""]
+    """Write `index.md` below the results root: contents, tables in full, figures with captions, links to their other formats."""
+    parts: list[str] = []
     for name in tables:
         text = paths.table(results, name, "md").read_text(encoding="utf-8")
         parts += [f"#{text.rstrip()}", "", _links(results, name, paths.table, ("csv", "md", "tex")), ""]
@@ -29,7 +29,18 @@ def index(results: Path, tables: Iterable[str], figures: Iterable[str]) -> None:
             _links(results, name, paths.figure, ("png", "pdf")),
             "",
         ]
-    write_text(paths.index(results), "\n".join(parts))
+    write_text(paths.index(results), "\n".join(["# Results", "", *_contents(parts), "", *parts]))
+
+
+def _contents(parts: Iterable[str]) -> list[str]:
+    """An item for each heading of the page."""
+    titles = [line[3:] for part in parts for line in part.splitlines() if line.startswith("## ")]
+    return [f"- [{title}](#{_anchor(title)})" for title in titles]
+
+
+def _anchor(title: str) -> str:
+    """Where a heading is on a rendered page, by the rule of GitHub, GitLab and VS Code: no punctuation, hyphens for spaces."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _links(results: Path, name: str, at: paths.Artifact, kinds: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ def _page(results):
 
 
 def test_every_link_of_the_page_leads_to_a_file_beside_it(tmp_path):
-    targets = re.findall(r"\]\(([^)]+)\)", _page(tmp_path))
+    targets = re.findall(r"\]\(([^#)][^)]*)\)", _page(tmp_path))
     assert len(targets) == 2 * 3 + 2 * (1 + 2)
     for target in targets:
         assert (tmp_path / target).is_file(), target
@@ -46,6 +46,17 @@ def test_tables_come_in_full_below_one_heading_and_figures_as_pictures(tmp_path)
     assert [line for line in lines if line.startswith("!")] == [
         "![Figure 2. Cross task](figures/figure2_cross_task.png)",
         "![Panels localization](figures/panels_localization.png)",
+    ]
+
+
+def test_the_page_begins_with_a_list_of_its_headings_in_their_order(tmp_path):
+    # A heading's anchor on GitHub and its like: small letters, no full stop, hyphens for spaces, underscores stay.
+    assert _page(tmp_path).split("\n\n")[:2] == [
+        "# Results",
+        "- [Table of table1_datasets](#table-of-table1_datasets)\n"
+        "- [Table of table3_pretraining](#table-of-table3_pretraining)\n"
+        "- [Figure 2. Cross task](#figure-2-cross-task)\n"
+        "- [Panels localization](#panels-localization)",
     ]
 
 
