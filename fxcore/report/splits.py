@@ -35,14 +35,14 @@ def splits(results: Results) -> Table:
     ]
     keys = list(dict.fromkeys(one["key"] for one in records))
     reasons = "; ".join(
-        f"{runs[name].title}: {why}" for name, why in results.slice.allow_leakage.items() if name in shown
+        f"{runs[name].title} ({why})" for name, why in results.slice.allow_leakage.items() if name in shown
     )
     caption = (
         f"{results.kind(keys)} The same pictures and labels split by two policies; the same training otherwise. A group is a patient,"
         " or patients who share a picture. Test images differ between policies, so that rows are not paired; the last two columns of"
         " a row are of one network. Percent, with"
         f" {100 * results.slice.evaluate.confidence:.0f} % bootstrap intervals over patients; the teacher, without one the student;"
-        f" one seed. {results.split(keys)}{f' Leakage is allowed, {reasons}.' if reasons else ''}"
+        f" one seed. {results.split(keys)}{f' Leakage is allowed of {reasons}.' if reasons else ''}"
     )
     return Table(
         "What a split does",

@@ -85,4 +85,4 @@ def test_a_split_is_beside_the_run_of_the_same_data_and_tells_seen_patients_apar
     assert leaky[8:] == ("62.5 [50.0, 75.0]", "75.0 [50.0, 100.0]", "50.0 [25.0, 75.0]")
     joint = [row for row in table.rows if row[0] == "joint"]
     assert [row[9:] for row in joint] == [("no such image", "all are")] * 2
-    assert f"Leakage is allowed, Leaky: {REASON}." in table.caption
+    assert f"Leakage is allowed of Leaky ({REASON})." in table.caption
