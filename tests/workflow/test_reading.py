@@ -109,7 +109,7 @@ def test_every_picture_of_the_index_decodes_and_stands_below_its_caption(experim
         caption = _caption(experiment, figure)
         assert caption.startswith("Phantom data: synthetic pictures, not radiographs.")
         assert "one seed" in caption or "nothing here is measured" in caption
-        assert "Example A" in caption
+        assert "Example A" in caption or figure == "leakage"  # which has a row for each dataset that shares anything
         assert page.index(caption) < page.index(f"figures/{figure}.png")
 
 
