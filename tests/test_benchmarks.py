@@ -128,6 +128,7 @@ def test_the_benchmark_of_leakage_finds_with_the_index_what_all_pairs_have(bench
     assert [line.split(":")[0] for line in lines] == ["hashing", "index", "index", "split", "join", "largest memory"]
 
 
+@pytest.mark.long
 def test_the_benchmark_of_scale_runs_every_job_and_measures_its_growth(benchmark, capsys, monkeypatch, tmp_path):
     names = benchmark("scale.py", PARAMS=str(TINY), FEW=0, IMAGES=(100, 200, 400), CYCLES=2, ROUNDS=1)
     found = names["measure"](100)

@@ -17,7 +17,7 @@ from fxcore.params.experiment import load
 from fxcore.paths import TABLE_KINDS
 from fxcore.work import Sizes
 from tests.conftest import BESIDE, PROJECT, TINY, FolderDataset, changed
-from tests.workflow.conftest import SNAKEMAKE, Experiment, planned
+from tests.workflow.conftest import SNAKEMAKE, planned
 
 NOTHING: dict[str, int] = {}
 
@@ -278,22 +278,6 @@ RESCORED = {"pretrain": 1, "keep": 1, "score": 3, "evaluate": 3} | FEW
 )
 def test_an_edit_runs_again_what_depends_on_it_and_nothing_else(experiment, changes, expected):
     assert experiment.jobs(**changes) == {rule: number for rule, number in expected.items() if number}
-
-
-def test_two_runs_make_the_same_tables(experiment, tmp_path):
-    again = Experiment(tmp_path)
-    ran = again.run()
-    assert ran.returncode == 0, ran.stderr
-    for table in (experiment.results / "tables").iterdir():
-        assert (again.results / "tables" / table.name).read_bytes() == table.read_bytes(), table.name
-    first, second = (one.results / "checkpoints/foundation_x/cycle_2.safetensors" for one in (experiment, again))
-    assert _without_root(first) == _without_root(second)
-
-
-def _without_root(state):
-    from fxcore.training.state import load
-
-    return {name: value.numpy().tobytes() for name, value in load(state).tensors.items()}
 
 
 def _own_dataset(folder):

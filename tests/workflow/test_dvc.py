@@ -141,6 +141,21 @@ def project(tmp_path_factory):
     return recorded(tmp_path_factory.mktemp("project"))
 
 
+def test_two_runs_make_the_same_tables(experiment, project):
+    again = project.folder / "results"
+    for table in (experiment.results / "tables").iterdir():
+        assert (again / "tables" / table.name).read_bytes() == table.read_bytes(), table.name
+    first, second = (root / "checkpoints/foundation_x/cycle_2.safetensors" for root in (experiment.results, again))
+    assert _tensors(first) == _tensors(second)
+
+
+def _tensors(state):
+    """Without what made it, which has the results root."""
+    from fxcore.training.state import load
+
+    return {name: value.numpy().tobytes() for name, value in load(state).tensors.items()}
+
+
 @pytest.fixture
 def fresh(tmp_path):
     return recorded(tmp_path)
