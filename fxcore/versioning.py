@@ -62,9 +62,10 @@ def record(file: str, targets: Iterable[str], strict: bool = False) -> str:
     if Path(file).resolve() != PARAMS.resolve():
         raise InputError(f"nothing recorded: the parameters are those of {file}, and DVC knows {PARAMS} only")
     _check_whole(targets, "nothing recorded")
-    if left := Plan.load(file).params.left_out:
+    params = Plan.load(file).params
+    if left := params.left_out:
         raise InputError(f"nothing recorded: {', '.join(left)} are missing, and DVC knows all datasets of {PARAMS}")
-    if (root := Plan.load(file).params.results_root) != ROOT:
+    if (root := params.results_root) != ROOT:
         raise InputError(f"nothing recorded: results_root is {root}, and DVC knows {ROOT} only")
     if not Path(".dvc").is_dir():
         raise InputError("nothing recorded: this folder is no DVC repository; make it one with: dvc init")
