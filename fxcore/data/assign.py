@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fxcore.data import duplicates
 from fxcore.data.holdout import position
+from fxcore.data.store import Store
 from fxcore.params.splits import Holdout, Near, Policy
 from fxcore.passes import Split
 from fxcore.slices.data import SplitRule
@@ -42,12 +43,19 @@ def gathered(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).astype({"dataset": "category"})
 
 
+def compared(stores: Mapping[str, Store], near: Near) -> tuple[pd.DataFrame, duplicates.Pairs]:
+    """The images of several stores, as `gathered` makes them, and the pairs among them that show one picture."""
+    images = gathered({key: store.table for key, store in stores.items()})
+    return images, matched(images, thumbs_of(images, {key: store.thumbs for key, store in stores.items()}), near)
+
+
 def thumbs_of(images: pd.DataFrame, stored: Mapping[str, NDArray[np.uint8]]) -> duplicates.Thumbs:
     """The thumbs of rows of `images`, which lie in the array of each dataset."""
     keys, rows = images["dataset"].cat.codes.to_numpy(), images["row"].to_numpy()
     arrays = [stored[key] for key in images["dataset"].cat.categories]
 
     def thumbs(at: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(places, SIDE, SIDE) of some places in `images`."""
         found = np.empty((len(at), duplicates.SIDE, duplicates.SIDE), dtype=np.uint8)
         for key in np.unique(keys[at]):
             of = keys[at] == key

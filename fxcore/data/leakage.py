@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fxcore.data import duplicates
-from fxcore.data.assign import assign, gathered, matched, thumbs_of
+from fxcore.data.assign import assign, compared
 from fxcore.data.split import LIKE_OFFICIAL
 from fxcore.data.store import Store
 from fxcore.files import atomic
@@ -30,8 +30,7 @@ def leakage(slice_: LeakageSlice, stores: Mapping[str, Store], lists: Path, runs
     list are in the second as pictures, how many `patients` are in both (groups as files name them), how many `groups` (also joined by
     pictures), how many images of the first list are `affected`, being of such a group, and `of` how many.
     """
-    images = gathered({key: store.table for key, store in stores.items()})
-    pairs = matched(images, thumbs_of(images, {key: store.thumbs for key, store in stores.items()}), slice_.near)
+    images, pairs = compared(stores, slice_.near)
     groups = duplicates.joined(images["group"].to_numpy(dtype=object), pairs)
     parts = []
     for policy in POLICIES:

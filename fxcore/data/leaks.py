@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fxcore.data import duplicates
-from fxcore.data.assign import gathered, matched, thumbs_of
+from fxcore.data.assign import compared
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.params.splits import Near
@@ -19,10 +19,10 @@ SHOWN = 3
 
 def everything(stores: Mapping[str, Store], near: Near) -> tuple[pd.DataFrame, duplicates.Pairs]:
     """The images of some stores with their splits, and the pairs among them that show one picture."""
-    images = gathered({key: store.table for key, store in stores.items()})
+    images, pairs = compared(stores, near)
     images["split"] = np.concatenate([store.table["split"].to_numpy(dtype=object) for store in stores.values()])
     images["group"] = np.concatenate([store.table["group"].to_numpy(dtype=object) for store in stores.values()])
-    return images, matched(images, thumbs_of(images, {key: store.thumbs for key, store in stores.items()}), near)
+    return images, pairs
 
 
 def check(

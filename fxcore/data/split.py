@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from fxcore import provenance
-from fxcore.data.assign import assign, gathered, listed, matched, thumbs_of
+from fxcore.data.assign import assign, compared, listed
 from fxcore.data.published import LISTS
 from fxcore.data.store import ANNOTATED, Store
 from fxcore.errors import InputError
@@ -35,8 +35,7 @@ def split(slice_: SplitSlice, stores: Mapping[str, Store], output: Callable[[str
     for key, store in stores.items():
         if slice_.datasets[key].policy == "published":
             _check_published(key, store)
-    images = gathered({key: store.table for key, store in stores.items()})
-    pairs = matched(images, thumbs_of(images, {key: store.thumbs for key, store in stores.items()}), slice_.near)
+    images, pairs = compared(stores, slice_.near)
     log.info("%d images of %d datasets, %d pairs of pictures alike", len(images), len(stores), len(pairs))
     assigned = assign(images, slice_.datasets, pairs, slice_.seed)
     parts = {key: assigned[(images["dataset"] == key).to_numpy()].reset_index(drop=True) for key in stores}

@@ -33,6 +33,7 @@ def write(cases: Iterable[Case], dataset: Dataset, folder: Path) -> Counts:
         texts = {label: "" if code is None else str(code) for label, code in (codes or {}).items()}
         of_patient = {columns.patient: patient} if columns.patient else {}
         of_patient |= {columns.split: str(case.split)} if columns.split else {}
+        of_patient |= {columns.group: ""} if columns.group else {}  # patients who are nobody else's
         rows.append({columns.file: name, **of_patient, **texts})
         marked = {task: _annotate(content, case, name, dataset.classes(task)) for task, content in coco.items()}
         boxes, masks = marked.get(Task.LOCALIZATION), marked.get(Task.SEGMENTATION)
