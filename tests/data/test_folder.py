@@ -8,6 +8,8 @@ from fxcore.data.adapters import folder
 from fxcore.data.native import Native, Problems
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
+from fxcore.phantom import phantom
+from fxcore.slices.data import PhantomSlice
 from tests.conftest import FOLDER_PARAMS
 
 
@@ -143,3 +145,15 @@ def test_a_row_of_the_wrong_length_is_named(folder_dataset):
         sink.write("images/9.png,p9,train,1,0,extra\n")
     with pytest.raises(InputError, match=r"index\.csv, row 9: has 6 cells; the header has 5"):
         _read(FOLDER_PARAMS, root)
+
+
+def test_a_phantom_of_ones_own_dataset_has_the_columns_that_it_names(tmp_path):
+    columns = {"patient": "patient", "group": "who", "split": None}
+    dataset = Dataset.model_validate(
+        FOLDER_PARAMS | {"columns": columns, "source": "phantom", "phantom": {"train": 2, "val": 1, "test": 1}}
+    )
+    phantom.write(PhantomSlice(key="mine", dataset=dataset), tmp_path / "native")
+    records = _read(FOLDER_PARAMS | {"columns": columns}, tmp_path / "native")
+    assert [one.group for one in records] == [f"mine:{one.patient}" for one in records]
+    assert len(records) == 4
+    assert {one.split for one in records} == {None}
