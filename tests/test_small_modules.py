@@ -13,7 +13,7 @@ from fxcore import machine, progress, sources
 from fxcore.errors import InputError
 from fxcore.failures import failures
 from fxcore.files import atomic, atomic_folder, sha256, write_json
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 from tests.conftest import PROJECT
 
 
@@ -58,6 +58,16 @@ def test_seeds_differ_exactly_when_names_do(first, second):
     same = [(type(one), one) for one in first] == [(type(one), one) for one in second]
     assert (derive(*first) == derive(*second)) == same
     assert 0 <= derive(*first) < 2**63
+
+
+def test_a_seed_gives_the_numbers_that_torch_gives_for_it_and_is_not_kept():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(7)
+    expected, kept = torch.rand(3), len(torch.cuda._queued_calls)
+    for _ in range(5):
+        seed_torch(7)
+    assert torch.equal(torch.rand(3), expected)
+    assert len(torch.cuda._queued_calls) == kept
 
 
 def test_seeds_are_the_same_in_every_process():

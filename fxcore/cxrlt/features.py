@@ -16,6 +16,7 @@ from fxcore.data.loaders import one_thread
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.params.cxrlt import Fit, Vit
+from fxcore.seeding import seed_torch
 from fxcore.slices.cxrlt import SslSlice
 from fxcore.tensorfile import part, read
 from fxcore.training import runtime
@@ -82,7 +83,7 @@ class LabelledImages(Dataset[Tensor]):
         if seed == PLAIN:
             return self._stretched(self.plain(picture))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_torch(seed)
             return self._stretched(self.random(picture))
 
     def _stretched(self, picture: Tensor) -> Tensor:

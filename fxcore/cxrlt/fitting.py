@@ -19,7 +19,7 @@ from fxcore.cxrlt.features import PLAIN, Frozen, Key, LabelledImages, loaded
 from fxcore.cxrlt.studies import partners
 from fxcore.params.cxrlt import Fit, Head
 from fxcore.progress import Progress
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 from fxcore.tensorfile import part
 from fxcore.training import runtime
 from fxcore.training.moments import optimizer_tensors, restore_optimizer
@@ -103,7 +103,7 @@ class Fitting:
         """A head; all are drawn alike, so that only the rate differs."""
         head, how, classes = self.featured.head, self.how, self.listed.targets.shape[1]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.seed, "head"))
+            seed_torch(derive(self.seed, "head"))
             if head.kind == "linear":
                 return LinearHead(self.featured.width, classes)
             return MlDecoder(self.featured.width, classes, how.width, how.heads, how.feedforward, dropout=how.dropout)
@@ -131,7 +131,7 @@ class Fitting:
                     self.save(save, facts)
 
     def _update(self, features: Tensor, targets: Tensor, known: Tensor) -> float:
-        torch.manual_seed(derive(self.seed, "update", self.updates))
+        seed_torch(derive(self.seed, "update", self.updates))
         done = self.updates / (self.epochs * self.per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * 0.5 * (1 + math.cos(math.pi * done))

@@ -33,7 +33,7 @@ from fxcore.errors import InputError
 from fxcore.machine import Machine, place
 from fxcore.params.cxrlt import Curve
 from fxcore.progress import Progress
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 from fxcore.slices.cxrlt import SslSlice
 from fxcore.tensorfile import part, read, write
 from fxcore.training import parallel, runtime
@@ -123,7 +123,7 @@ class Pretrainer:
         self.device, self.workers, self.group = device, workers, group
         self.seed = derive(slice_.seed, "ssl", slice_.backbone, self.stage.resolution)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(slice_.seed, "ssl", slice_.backbone))
+            seed_torch(derive(slice_.seed, "ssl", slice_.backbone))
             student = Learner(slice_.vit, self.stage.resolution, self.how)
         self.student = student.to(device).train()
         self.teacher = Teacher(self.student)
@@ -198,7 +198,7 @@ class Pretrainer:
             }
 
     def _update(self, views: Views, share: slice) -> dict[str, float]:
-        torch.manual_seed(derive(self.seed, "update", self.updates))
+        seed_torch(derive(self.seed, "update", self.updates))
         masked = self._masks(share).to(self.device, non_blocking=True)
         self.group.part_ways()
         large, small = (

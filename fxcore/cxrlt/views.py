@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from fxcore.data.store import Store
 from fxcore.params.cxrlt import Crops
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 
 KERNEL = 9
 """Pixels of the blur."""
@@ -55,7 +55,7 @@ class CropSamples(Dataset[Views]):
         place, seed = key
         picture = torch.from_numpy(self.images[self.codes[place]][self.rows[place]].copy())[None]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_torch(seed)
             large = [self.first(picture), self.second(picture)]
             small = [self.small(picture) for _ in range(self.number)]
         return Views(torch.cat(large), torch.cat(small))

@@ -18,7 +18,7 @@ from fxcore.data.store import Store
 from fxcore.data.targets import Batch, Target
 from fxcore.errors import InputError
 from fxcore.passes import Task
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 from fxcore.slices.data import Heads
 
 
@@ -51,7 +51,7 @@ class Samples(Dataset[dict[str, Any]]):
 
     def _transformed(self, sample: dict[str, Any], seed: int) -> dict[str, Any]:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_torch(seed)
             made: dict[str, Any] = self.transform(sample)
         return made
 

@@ -23,7 +23,7 @@ from fxcore.models.localization.encoder import Encoder, Memory
 from fxcore.models.segmentation import SegmentationDecoder, segmentation_head
 from fxcore.params.model import Model, Projector
 from fxcore.passes import Task
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 
 Part = TypeVar("Part", bound=nn.Module)
 
@@ -126,7 +126,7 @@ class FoundationX(nn.Module):
         def part(name: str, build: Callable[[], Part]) -> Part:
             """A module whose initial weights come from its own name."""
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "weights", name))
+                seed_torch(derive(seed, "weights", name))
                 return build()
 
         def of_each(task: Task, build: Callable[[int], nn.Module]) -> nn.ModuleDict:

@@ -19,7 +19,7 @@ from fxcore.models.foundation import FoundationX, Trunk
 from fxcore.models.localization.denoising import Noise
 from fxcore.params.training import Augmentation, Pretrain
 from fxcore.passes import Mode, Pass, Split, Task
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 from fxcore.slices.data import Heads
 from fxcore.slices.train import Origin, TrainSlice
 from fxcore.training import locking, runtime, schedule
@@ -170,7 +170,7 @@ class Trainer:
             raise ValueError(f"pass {one.index} cannot follow {self.passes} passes")
         parameters = self.prepare(one)
         for update, share in enumerate(self.batches(one), start=self.within):
-            torch.manual_seed(derive(self.slice.seed, self.slice.run, "update", one.index, update))
+            seed_torch(derive(self.slice.seed, self.slice.run, "update", one.index, update))
             begun = time.perf_counter()
             numbers = self._update(one, share.to(self.device), parameters)
             seconds = time.perf_counter() - begun

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fxcore.data.targets import Batch, Target
 from fxcore.machine import place
-from fxcore.seeding import derive
+from fxcore.seeding import derive, seed_torch
 
 _PR_SET_PDEATHSIG = 1
 
@@ -125,7 +125,7 @@ class Group:
     def part_ways(self) -> None:
         """From here to the next seed each process draws its own random numbers; the first draws those it would draw alone."""
         if not self.first:
-            torch.manual_seed(derive(torch.initial_seed(), "process", self.rank))
+            seed_torch(derive(torch.initial_seed(), "process", self.rank))
 
     @torch.no_grad()
     def align(self, network: nn.Module) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fxcore.data.targets import Target
@@ -45,6 +44,8 @@ def match(logits: Tensor, boxes: Tensor, targets: Sequence[Target], how: Localiz
         targets: one for each image.
         how: cost weights.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import, and most runs have no boxes
+
     labels = torch.cat([one.labels for one in targets])
     theirs = torch.cat([one.boxes for one in targets])
     counts = [len(one.labels) for one in targets]
