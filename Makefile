@@ -19,7 +19,7 @@ reproduce: $(ENVIRONMENT)
 	$(BIN)/snakemake --cores all
 
 test: $(ENVIRONMENT)
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --no-loadscope-reorder
 
 # What takes minutes each: the way through on real radiographs, where ../shared is there.
 test-long: $(ENVIRONMENT)

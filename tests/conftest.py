@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 from fxcore import yamlfile
 from fxcore.params.experiment import Params, load
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared"
 TINY = PROJECT / "tests" / "presets" / "tiny.yaml"
+
+
+class Shared(LoadScopeScheduling):
+    """Of the processes that test, one takes all tests of a file, which share what they make; and one all of the workflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return WORKFLOW if file.startswith(WORKFLOW) else file
+
+
+WORKFLOW = "tests/workflow/"
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Shared(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The workflow takes longest: it is first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WORKFLOW))
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ def test_rows_sum_to_one_and_many_iterations_balance_the_prototypes():
 def test_a_cold_teacher_does_not_overflow():
     found = sinkhorn(_points(4, 3, 4), _points(9, 3, 5) * 5, 0.02, 3, 4).chunk(0, 9)
     assert torch.isfinite(found).all()
-    np.testing.assert_allclose(found.sum(dim=1), 1, rtol=1e-5)
+    # Exponents reach some hundreds, where a float is exact to 3e-5, which is a relative error of the sums.
+    np.testing.assert_allclose(found.sum(dim=1), 1, rtol=1e-4)
 
 
 @pytest.fixture

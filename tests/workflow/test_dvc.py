@@ -45,6 +45,13 @@ class Project:
         self.git("config", "user.name", "test")
         self.commit()
 
+    def copied(self, folder: Path) -> Project:
+        """The same project, with its results, elsewhere: times are kept, by which Snakemake knows what is up to date."""
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        made = object.__new__(Project)
+        made.folder, made.content = folder, self.content
+        return made
+
     def write(self, **changes: Any) -> None:
         """The parameter file with some changes."""
         (self.folder / "params.yaml").write_text(yaml.safe_dump(changed(self.content, changes), sort_keys=False))
@@ -126,9 +133,10 @@ def trained(ran: subprocess.CompletedProcess[str]) -> set[str]:
     return set(re.findall(r"^Job \d+: (\w+: training \S+)$", ran.stdout + ran.stderr, flags=re.MULTILINE))
 
 
-def recorded(folder: Path) -> Project:
-    """A project whose results Snakemake made and recorded."""
-    made = Project(folder)
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A project whose results Snakemake made and recorded; no test changes it."""
+    made = Project(tmp_path_factory.mktemp("recorded"))
     said = made.snakemake()
     assert "recorded with DVC" in said
     assert made.idle()
@@ -137,8 +145,15 @@ def recorded(folder: Path) -> Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return recorded(tmp_path_factory.mktemp("project"))
+def project(recorded, tmp_path_factory):
+    """A copy of it that tests leave as they found it."""
+    return recorded.copied(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def fresh(recorded, tmp_path):
+    """A copy of it for one test."""
+    return recorded.copied(tmp_path / "project")
 
 
 def test_two_runs_make_the_same_tables(experiment, project):
@@ -154,11 +169,6 @@ def _tensors(state):
     from fxcore.training.state import load
 
     return {name: value.numpy().tobytes() for name, value in load(state).tensors.items()}
-
-
-@pytest.fixture
-def fresh(tmp_path):
-    return recorded(tmp_path)
 
 
 FINETUNE = "transfer"
