@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fxcore.cxrlt.decoder import MlDecoder
 from fxcore.errors import InputError
+from fxcore.escaping import markdown, paragraph
 from fxcore.files import write_text
 from fxcore.params.blocks import Block, Classes
 from fxcore.params.cxrlt import Vit
@@ -109,15 +110,15 @@ def head(path: Path) -> tuple[MlDecoder, HeadCard]:
 
 def page(card: Card, name: str, digest: str) -> str:
     """The card as Markdown."""
-    origin = "".join(f"- {key}: {value}\n" for key, value in card.origin.items())
+    origin = "".join(f"- {markdown(key)}: {markdown(str(value))}\n" for key, value in card.origin.items())
     own = card.model_dump(mode="json", exclude=set(Card.model_fields))
     if "vit" in own:
         own["vit"] = {key: own["vit"][key] for key in SIZES}
-    sizes = "".join(f"- {key}: {_plain(value)}\n" for key, value in own.items())
+    sizes = "".join(f"- {key}: {markdown(_plain(value))}\n" for key, value in own.items())
     return (
-        f"# {card.title}\n\n`{name}`, SHA-256 of the tensors `{digest}`\n\n"
+        f"# {markdown(card.title)}\n\n`{name}`, SHA-256 of the tensors `{digest}`\n\n"
         "For research on chest radiographs. Not a medical device: its output is no diagnosis.\n\n"
-        f"## Origin\n\n{origin}\n## Network\n\n{sizes}\n## Licence\n\n{card.licence}\n"
+        f"## Origin\n\n{origin}\n## Network\n\n{sizes}\n## Licence\n\n{paragraph(card.licence)}\n"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fxcore.params.blocks import Block, Count, Name, NonNegative, Positive, Probability
+from fxcore.params.blocks import Block, Count, Name, NonNegative, Positive, Probability, Words
 from fxcore.params.training import Start
 from fxcore.passes import Split
 
@@ -70,7 +70,7 @@ class BackboneStage(Block):
 class Backbone(Block):
     """A vision transformer pretrained without labels, resolution by resolution."""
 
-    title: str
+    title: Words
     """As the tables print it."""
     gpus: Annotated[int, Field(ge=0)] = 1
     """GPUs that a stage asks for, which share each batch."""
@@ -279,7 +279,7 @@ class Head(Block):
 class Ensemble(Block):
     """Heads whose probabilities, averaged within a study, are averaged."""
 
-    title: str
+    title: Words
     """As the tables print it."""
     heads: Annotated[tuple[Name, ...], Field(min_length=2)]
     """Some of `heads`."""
