@@ -56,6 +56,8 @@ def latex(text: str) -> str:
 
 
 def cell(value: object) -> object:
-    """A cell of a CSV: text that a spreadsheet would compute is led by an apostrophe, numbers stay what they are."""
-    harmless = not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value)
-    return value if harmless else f"'{value}"
+    """A cell of a CSV: one line; text that a spreadsheet would compute is led by an apostrophe, numbers stay what they are."""
+    if not isinstance(value, str):
+        return value
+    text = _BREAKS.sub(" ", value)
+    return f"'{text}" if _FORMULA.match(value) and not _NUMBER.fullmatch(text) else text

@@ -97,13 +97,13 @@ def test_a_cell_of_a_spreadsheet_is_text(text):
     sink = io.StringIO()
     csv.writer(sink).writerow([escaping.cell(text), "x"])
     cell = next(csv.reader(io.StringIO(sink.getvalue(), newline="")))[0]
-    assert cell.removeprefix("'") == text.removeprefix("'")
+    assert plain(cell.removeprefix("'")) == plain(text.removeprefix("'"))
     assert cell.lstrip(" ")[:1] not in tuple("=+-@\t\r\n") or re.fullmatch(r"[+-]?[\d.]+", cell)
 
 
 @pytest.mark.parametrize("value", [-1.5, -3, 0.0, None, True, "-1.5", "+3", "–", "1 = 1", "a-b"])
 def test_numbers_and_harmless_text_stay_what_they_are(value):
-    assert escaping.cell(value) is value
+    assert escaping.cell(value) == value
 
 
 @example("\x1b[2J\u202egnp.exe\r\n")
