@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fxcore.errors import InputError
+from fxcore.files import is_there
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
 DICOM = (".dcm", ".dicom")
+MOST_PIXELS = 10**8
+"""Of a picture; a radiograph has 2 · 10⁷ at most."""
 _WIDE = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
@@ -23,7 +26,7 @@ def read(path: Path, where: str) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing, is no picture, or is cut short.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(f"{where}: no image {path}; put it there or remove the row")
     from fxcore.data import dicom  # pydicom only where a picture is read: planning names this function, too
 

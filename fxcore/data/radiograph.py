@@ -12,6 +12,7 @@ from PIL import Image
 
 from fxcore.data import dicom, images
 from fxcore.errors import InputError
+from fxcore.files import is_there
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 DICOM = (".dcm", ".dicom")
@@ -32,7 +33,7 @@ def read(path: Path) -> NDArray[np.uint8]:
         InputError: the file is missing or cannot be decoded, or is no radiograph: coloured, smaller than 32 pixels a side, or
             of one value throughout.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(f"{path}: no such file; give a radiograph as PNG, JPEG or DICOM")
     is_dicom = path.suffix.lower() in DICOM or dicom.has_magic(path)
     picture = dicom.read(path, "radiograph") if is_dicom else _picture(path)

@@ -12,6 +12,8 @@ from fxcore.data.records import Mask, MaskFile, Polygon, Runs
 from fxcore.errors import InputError
 
 Bitmap = NDArray[np.bool_]
+MOST_CORNERS = 10_000
+"""Of a polygon: every pixel is held against each of them."""
 OVERHANG = 1.0
 """Pixels by which a corner of a polygon or box may pass the image's edge, for sources that round."""
 
@@ -61,8 +63,8 @@ def box(shape: Runs | Polygon, height: int, width: int) -> tuple[float, float, f
 
 def _filled(points: tuple[tuple[float, float], ...], height: int, width: int) -> Bitmap:
     """Pixels whose centre, half a pixel from its corner, lies inside (even-odd)."""
-    if len(points) < 3:
-        raise ValueError(f"a polygon of {len(points)} points; expected three at least")
+    if not 3 <= len(points) <= MOST_CORNERS:
+        raise ValueError(f"a polygon of {len(points)} points; expected three at least, and {MOST_CORNERS:,} at most")
     xs, ys = np.array(points, dtype=np.float64).T
     if min(xs.min(), ys.min()) < -OVERHANG or xs.max() > width + OVERHANG or ys.max() > height + OVERHANG:
         raise ValueError(
