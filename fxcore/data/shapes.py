@@ -66,7 +66,8 @@ def _filled(points: tuple[tuple[float, float], ...], height: int, width: int) ->
     if not 3 <= len(points) <= MOST_CORNERS:
         raise ValueError(f"a polygon of {len(points)} points; expected three at least, and {MOST_CORNERS:,} at most")
     xs, ys = np.array(points, dtype=np.float64).T
-    if min(xs.min(), ys.min()) < -OVERHANG or xs.max() > width + OVERHANG or ys.max() > height + OVERHANG:
+    inside = min(xs.min(), ys.min()) >= -OVERHANG and xs.max() <= width + OVERHANG and ys.max() <= height + OVERHANG
+    if not inside:  # nor where a corner is no number
         raise ValueError(
             f"a corner at ({xs.max():g}, {ys.max():g}) or before (0, 0) leaves the image of {width} × {height} pixels"
         )
