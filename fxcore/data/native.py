@@ -340,12 +340,10 @@ def header(path: Path, where: str, keywords: Sequence[str]) -> dict[str, str]:
     Raises:
         InputError: the file is missing, is no DICOM, or is cut short.
     """
-    from pydicom import dcmread  # slow to import, and only some adapters look at headers
-
-    from fxcore.data import dicom
+    from fxcore.data import dicom  # pydicom is slow to import, and only some adapters look at headers
 
     with dicom.readable(path, where):
-        found = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        found = dicom.opened(path, stop_before_pixels=True, specific_tags=list(keywords))
         return {name: str(found.get(name) or "").strip() for name in keywords}
 
 

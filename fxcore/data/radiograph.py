@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fxcore.data import dicom, images
 from fxcore.errors import InputError
@@ -46,22 +44,21 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, on palettes and on sizes below its own limit
-        try:
-            picture = images.read(path, "radiograph")
-        except InputError as error:
-            raise InputError(
-                f"{path}: cannot be decoded ({error.__cause__}); expected a radiograph as PNG, JPEG or DICOM"
-            ) from error
-        if _colour(path) > MOST_COLOUR:
-            raise InputError(f"{path}: is a colour picture; expected a radiograph, save it in grey if it is one")
+    try:
+        picture = images.read(path, "radiograph")
+    except InputError as error:
+        raise InputError(
+            f"{path}: cannot be decoded ({error.__cause__}); expected a radiograph as PNG, JPEG or DICOM"
+        ) from error
+    if _colour(path) > MOST_COLOUR:
+        raise InputError(f"{path}: is a colour picture; expected a radiograph, save it in grey if it is one")
     return picture
 
 
 def _colour(path: Path) -> float:
     """Mean over pixels of greatest less least channel, 0..255; 0 for a picture without colour."""
-    with Image.open(path) as picture:
+    with images.decoding():
+        picture = images.load(path)
         if picture.mode in _COLOURLESS:
             return 0.0
         picture.thumbnail((_SIDE_OF_COLOUR, _SIDE_OF_COLOUR))

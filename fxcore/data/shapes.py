@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.draw import polygon as filled
 
-from fxcore.data import rle
+from fxcore.data import images, rle
 from fxcore.data.records import Mask, MaskFile, Polygon, Runs
 from fxcore.errors import InputError
 
@@ -78,9 +77,9 @@ def _filled(points: tuple[tuple[float, float], ...], height: int, width: int) ->
 
 def _picture(file: MaskFile, height: int, width: int) -> Bitmap:
     try:
-        with Image.open(file.path) as picture:
-            made: Bitmap = np.asarray(picture.convert("L")) > 0
-    except (OSError, SyntaxError) as error:
+        with images.decoding():
+            made: Bitmap = np.asarray(images.load(file.path).convert("L")) > 0
+    except ValueError as error:
         raise ValueError(f"{file.path} cannot be decoded ({error})") from error
     high, wide = (side * file.scale for side in made.shape)
     if (high, wide) != (height, width):
