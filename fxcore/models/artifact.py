@@ -13,8 +13,8 @@ from torch import Tensor
 from fxcore.errors import InputError
 from fxcore.escaping import markdown, paragraph
 from fxcore.files import write_text
-from fxcore.models.foundation import FoundationX
-from fxcore.params.blocks import Block, Words
+from fxcore.models.foundation import FoundationX, shapes
+from fxcore.params.blocks import Block, Name, Words
 from fxcore.params.model import Model
 from fxcore.passes import Task
 from fxcore.tensorfile import read as read_tensors
@@ -60,7 +60,7 @@ class Card(Block):
     """Sizes of the network."""
     store_size: int | None = None
     """Side of the square that training images were reduced to before `model.image_size`; None: straight to it."""
-    data: dict[str, Data]
+    data: dict[Name, Data]
     """What it has heads for, by dataset."""
 
     @property
@@ -98,13 +98,16 @@ def read(path: Path) -> Weights:
         raise InputError(
             f"{path}: is no weights file of this version; make one with: fxcore release, or fxcore import-weights"
         ) from error
-    model = FoundationX(card.model, card.heads)
     try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: its tensors are not those of its card ({' '.join(str(error).split())[:200]})"
-        ) from error
+        expected = shapes(card.model, card.heads)
+    except (InputError, ValueError) as error:
+        raise InputError(f"{path}: its card is of no network: {error}") from error
+    if other := {**expected, **tensors}.keys() - (expected.keys() & tensors.keys()) or {
+        name for name, shape in expected.items() if tensors[name].shape != shape
+    }:
+        raise InputError(f"{path}: its tensors are not those of its card, the first {min(other)}; make the file again")
+    model = FoundationX(card.model, card.heads)
+    model.load_state_dict(tensors)
     return Weights(model.eval(), card, facts["sha256"])
 
 

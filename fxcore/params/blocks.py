@@ -14,6 +14,10 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+LARGEST = 20_000
+"""Size of anything in a network; a file of weights that claims more is not believed."""
+Size = Annotated[int, Field(ge=1, le=LARGEST)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Sorted = AfterValidator(lambda mapping: dict(sorted(mapping.items())))
 """Of a mapping whose order means nothing."""
