@@ -57,6 +57,14 @@ def write_json(path: Path, content: object) -> None:
     write_text(path, json.dumps(content, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path is a file; a name that is too long or has a zero in it is none's."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()

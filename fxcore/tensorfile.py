@@ -44,7 +44,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as opened:
             facts: dict[str, Any] = json.loads((opened.metadata() or {}).get("fxcore", "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, ValueError) as error:
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are none")
+    except (LookupError, MemoryError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); {again(path)}") from error
     if facts.get("sha256") != digest(tensors):
         raise InputError(f"{path}: its tensors do not have the checksum it was written with; {again(path)}")

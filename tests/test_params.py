@@ -174,7 +174,7 @@ def test_dvc_reads_the_same_values(file):
             {"runs__foundation_x__train__visits": {"example_a": ["segmentation", "segmentation"]}},
             r"runs\.foundation_x\.train\.visits\.example_a.* segmentation is named twice",
         ),
-        ({"results_root": ""}, r"results_root .*at least 1 character"),
+        ({"results_root": ""}, r"results_root: '' is no folder for results"),
         (
             {"model__localization__width": 20},
             r"model\.localization: width is 20; give a multiple of 8 and of heads, 4",

@@ -325,6 +325,7 @@ def import_weights(kind: str, source: Path, output: Path, branch: str | None, op
     given = [*options, *([] if branch is None else ["branch"])]
     if stray := next((name for name in given if name not in taken), None):
         raise InputError(f"--{stray.replace('_', '-')}: says nothing of {kind}; leave it out")
-    found = convert(source, options)
+    with foreign.told_by(source):
+        found = convert(source, options)
     released.write(output, found.tensors, found.card)
     return found.report()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+import torch
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from fxcore.cxrlt.decoder import MlDecoder
 from fxcore.errors import InputError
+from fxcore.escaping import markdown, paragraph
 from fxcore.files import write_text
-from fxcore.params.blocks import Block, Classes
+from fxcore.models.weights import foreign
+from fxcore.params.blocks import LARGEST, Block, Classes, Size
 from fxcore.params.cxrlt import Vit
 from fxcore.tensorfile import read as read_tensors
 from fxcore.tensorfile import write as write_tensors
@@ -44,19 +47,19 @@ class BackboneCard(Card):
 class HeadCard(Card):
     """Of an ML-Decoder."""
 
-    blocks: int
+    blocks: Size
     """Last blocks of the backbone whose outputs make up a feature."""
-    features: int
+    features: Size
     """Channels of a feature."""
-    width: int
+    width: Size
     """Channels of queries and memory."""
-    heads: int
+    heads: Size
     """Attention heads."""
-    feedforward: int
+    feedforward: Size
     """Hidden units."""
-    groups: int
+    groups: Size
     """Queries."""
-    skip: int
+    skip: Annotated[int, Field(ge=0, le=LARGEST)]
     """Width of the [CLS] features that tokens are joined with, 0 for none."""
     classes: Classes
     """Of the logits, in order."""
@@ -102,6 +105,12 @@ def head(path: Path) -> tuple[MlDecoder, HeadCard]:
         InputError: the file is missing, damaged, or no head.
     """
     tensors, card, _ = read(path, HeadCard)
+    try:
+        with torch.device("meta"):
+            expected = {name: of.shape for name, of in card.network().state_dict().items()}
+    except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: its card is of no head ({error})") from error
+    foreign.fits(tensors, expected, path)
     network = card.network()
     network.load_state_dict(tensors)
     return network.eval(), card
@@ -109,15 +118,15 @@ def head(path: Path) -> tuple[MlDecoder, HeadCard]:
 
 def page(card: Card, name: str, digest: str) -> str:
     """The card as Markdown."""
-    origin = "".join(f"- {key}: {value}\n" for key, value in card.origin.items())
+    origin = "".join(f"- {markdown(key)}: {markdown(str(value))}\n" for key, value in card.origin.items())
     own = card.model_dump(mode="json", exclude=set(Card.model_fields))
     if "vit" in own:
         own["vit"] = {key: own["vit"][key] for key in SIZES}
-    sizes = "".join(f"- {key}: {_plain(value)}\n" for key, value in own.items())
+    sizes = "".join(f"- {key}: {markdown(_plain(value))}\n" for key, value in own.items())
     return (
-        f"# {card.title}\n\n`{name}`, SHA-256 of the tensors `{digest}`\n\n"
+        f"# {markdown(card.title)}\n\n`{name}`, SHA-256 of the tensors `{digest}`\n\n"
         "For research on chest radiographs. Not a medical device: its output is no diagnosis.\n\n"
-        f"## Origin\n\n{origin}\n## Network\n\n{sizes}\n## Licence\n\n{card.licence}\n"
+        f"## Origin\n\n{origin}\n## Network\n\n{sizes}\n## Licence\n\n{paragraph(card.licence)}\n"
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,14 +17,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from fxcore.errors import InputError
 from fxcore.progress import amount
 
 _CHUNK = 1 << 20
-_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError)
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError),
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError, struct.error),
+)
 _OPENERS = {".gz": gzip.GzipFile, ".tgz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+_ITS_OWN = (None, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
+"""Errors of the system that come from places and names in an archive."""
+_HEADER = 1 << 20
+"""Bytes of one that says more about a file of a tar."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -119,14 +128,26 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (*_DAMAGED, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # of the disk, not of what is read
+        if getattr(error, "errno", None) not in _ITS_OWN:  # of the disk, not of what is read
             raise
         first, *_ = str(error).splitlines() or [type(error).__name__]
         raise ArchiveError(
             f"{path.name}: is damaged or cut short ({first.rstrip(':')}); it is no whole archive"
         ) from error
+    except RecursionError as error:  # of headers that are about headers
+        raise ArchiveError(f"{path.name}: is damaged (headers without end); it is no whole archive") from error
     except RuntimeError as error:  # what zipfile says of a password, or of a compression that it does not know
         raise ArchiveError(f"{path.name}: {error}; unpack it yourself") from error
+
+
+class _Info(tarfile.TarInfo):
+    """A header of a tar; one that is about others is read whole, and has a name and times in it, no more."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> Any:
+        ordinary = self.isreg() or self.isdir() or self.issym() or self.islnk() or self.isdev()
+        if not ordinary and self.size > _HEADER:
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc]
 
 
 def _members(archive: Path) -> Iterator[_Member]:
@@ -138,7 +159,7 @@ def _members(archive: Path) -> Iterator[_Member]:
                 # As it stands in the archive: zipfile itself would cut a name at a zero, and turn strokes.
                 yield _Member(one.orig_filename, one.file_size, one.is_dir(), odd, lambda one=one: opened.open(one))  # type: ignore[misc]
         return
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive, tarinfo=_Info) as tar:
         for info in tar:
             odd = "" if info.isreg() or info.isdir() else "a link" if info.issym() or info.islnk() else "a device"
             yield _Member(info.name, info.size, info.isdir(), odd, lambda info=info: tar.extractfile(info))  # type: ignore

@@ -12,6 +12,7 @@ from fxcore.data.counts import Counts
 from fxcore.data.native import Native, Problems
 from fxcore.data.records import Record
 from fxcore.errors import InputError
+from fxcore.files import is_there
 from fxcore.params.datasets import Dataset
 from fxcore.params.registry import Expected, registry
 
@@ -91,7 +92,7 @@ def check(key: str, dataset: Dataset, native: Native, keep_going: bool, pictures
 
 def _wrong(record: Record, pictures: bool) -> Iterator[str]:
     if not pictures:
-        if not record.file.exists():
+        if not is_there(record.file):
             yield f"{record.where}: no image {record.file}; put it there, or list {record.image} under exclude"
         return
     try:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import count, islice
+from math import isfinite
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from fxcore.data import duplicates, images, rle, shapes
 from fxcore.data.records import Box, Record
 from fxcore.errors import InputError
+from fxcore.files import is_there
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 from fxcore.progress import Progress
@@ -189,7 +191,7 @@ def _one(
                 f"{record.where}: {record.file} has the value {image.min()} in every pixel; download it again"
             )
     except InputError as error:
-        return Decoded(0, 0, (), "", 0, 0.0, 0.0, str(error), unreadable=record.file.is_file())
+        return Decoded(0, 0, (), "", 0, 0.0, 0.0, str(error), unreadable=is_there(record.file))
     height, width = image.shape
     try:
         _check_stated(record, width, height)
@@ -235,7 +237,7 @@ def _check_stated(record: Record, width: int, height: int) -> None:
 
 def _check_box(box: Box, record: Record, width: int, height: int) -> None:
     left, top, across, down = box.xywh
-    if not (across > 0 and down > 0):
+    if not (across > 0 and down > 0 and all(map(isfinite, box.xywh))):
         raise InputError(f"{box.where}: box {list(box.xywh)} has no area; correct or remove it")
     if (
         min(left, top) < -shapes.OVERHANG

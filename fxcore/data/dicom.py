@@ -13,15 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
+from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLELossless
 from scipy.special import expit
 
+from fxcore.data import codestream
+from fxcore.data.images import MOST_PIXELS
 from fxcore.errors import InputError
 
 MAGIC = b"DICM"
@@ -33,6 +38,7 @@ Values = NDArray[np.float64]
 # pydicom logs what it warns of, and quotes values of the header: names of patients, in a log that is kept.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
+_MOST_BYTES = 4 * MOST_PIXELS
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _AGAIN = "copy or export it again"
 _DAMAGED = (
@@ -62,13 +68,35 @@ def read(path: Path, where: str) -> NDArray[np.uint8]:
             cannot be decoded, or is cut short.
     """
     with readable(path, where):
-        dataset = dcmread(path)
+        dataset = opened(path)
         _check(dataset, f"{where}: {path}")
-        shown = _shown(dataset, dataset.pixel_array)
+        pixels = dataset.pixel_array
+        if pixels.shape != (dataset.Rows, dataset.Columns):
+            raise ValueError("another number of pixels than stated")
+        shown = _shown(dataset, pixels)
+        if not np.isfinite(shown).all():
+            raise ValueError("a table or window makes no numbers of them")
         inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     # The one place that inverts: pydicom leaves pixels as stored, and PresentationLUTShape only repeats MONOCHROME1.
-    grey = np.round(shown * 255).astype(np.uint8)
+    grey = np.round(shown.clip(0, 1) * 255).astype(np.uint8)
     return 255 - grey if inverted else grey
+
+
+def opened(path: Path, **how: Any) -> FileDataset:
+    """The content of a DICOM file, which is inflated only as far as a radiograph goes; `how` are options of pydicom.
+
+    Raises:
+        ValueError: it would go further; anything that pydicom raises.
+    """
+    with path.open("rb") as source:
+        read_preamble(source, force=False)
+        meta = _read_file_meta_info(source)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+            inflate.decompress(source.read(), _MOST_BYTES)
+            if not inflate.eof:
+                raise ValueError("more than a radiograph takes")
+    return dcmread(path, **how)
 
 
 @contextmanager
@@ -116,6 +144,13 @@ def _check(dataset: FileDataset, file: str) -> None:
         raise InputError(
             f"{file}: no decoder for its transfer syntax {syntax.name!r}; export it as Explicit VR Little Endian"
         )
+    height, width = int(dataset.Rows), int(dataset.Columns)
+    if height * width > MOST_PIXELS:
+        raise InputError(f"{file} has {width} × {height} pixels; expected a radiograph, of {MOST_PIXELS:,} at most")
+    if syntax.is_encapsulated and syntax != RLELossless:
+        sizes = codestream.jpeg_2000 if syntax in JPEG2000TransferSyntaxes else codestream.jpeg
+        if sizes(get_frame(dataset.PixelData, 0, number_of_frames=1)) != {(height, width, 1)}:
+            raise ValueError("the picture is of another size than the file says")
 
 
 def _shown(dataset: Dataset, pixels: NDArray[np.integer]) -> Values:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fxcore.data import policies
 from fxcore.data.native import Native, Problems, adapter_of
 from fxcore.data.records import Record
+from fxcore.data.roots import beginnings
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
@@ -29,8 +31,15 @@ class Intake:
 
 
 def read(key: str, dataset: Dataset, native: Native, problems: Problems) -> Iterator[Record]:
-    """The records of a dataset, several readers' statements made one by its policies."""
+    """The records of a dataset, several readers' statements made one by its policies.
+
+    Raises:
+        InputError: a file names a picture that is not below the dataset's folders; anything that an adapter raises.
+    """
+    roots = beginnings(native.folder, native.pictures)
     for record in adapter_of(dataset).records(key, dataset, native, problems):
+        if not os.path.normpath(record.file).startswith(roots):
+            raise InputError(f"{record.where}: {record.file} is not below {native.folder}; expected a picture there")
         yield policies.read(record, dataset)
 
 

@@ -9,6 +9,7 @@ import importlib
 import io
 import math
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -210,6 +211,8 @@ def opened(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
+_LONGEST = 1 << 24
+"""Letters of a line."""
 Row = Mapping[str, str]
 """Cells by column, stripped."""
 
@@ -222,12 +225,20 @@ def lines(path: Path) -> Iterator[list[str]]:
     """
     try:
         with opened(path) as source:
-            for cells in csv.reader(source):
+            for cells in csv.reader(_bounded(source)):
                 yield list(map(str.strip, cells))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; download it again") from error
-    except (OSError, EOFError, csv.Error) as error:
+    except (OSError, EOFError, csv.Error, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error}); download it again") from error
+
+
+def _bounded(source: IO[str]) -> Iterator[str]:
+    """The lines of a file; one that is none would be in memory as a whole before anybody saw it."""
+    while line := source.readline(_LONGEST):
+        if len(line) == _LONGEST:
+            raise csv.Error(f"a line of more than {_LONGEST - 1:,} letters")
+        yield line
 
 
 def rows(
@@ -329,12 +340,10 @@ def header(path: Path, where: str, keywords: Sequence[str]) -> dict[str, str]:
     Raises:
         InputError: the file is missing, is no DICOM, or is cut short.
     """
-    from pydicom import dcmread  # slow to import, and only some adapters look at headers
-
-    from fxcore.data import dicom
+    from fxcore.data import dicom  # pydicom is slow to import, and only some adapters look at headers
 
     with dicom.readable(path, where):
-        found = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        found = dicom.opened(path, stop_before_pixels=True, specific_tags=list(keywords))
         return {name: str(found.get(name) or "").strip() for name in keywords}
 
 

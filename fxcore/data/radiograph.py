@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fxcore.data import dicom, images
 from fxcore.errors import InputError
+from fxcore.files import is_there
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 DICOM = (".dcm", ".dicom")
@@ -32,7 +31,7 @@ def read(path: Path) -> NDArray[np.uint8]:
         InputError: the file is missing or cannot be decoded, or is no radiograph: coloured, smaller than 32 pixels a side, or
             of one value throughout.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(f"{path}: no such file; give a radiograph as PNG, JPEG or DICOM")
     is_dicom = path.suffix.lower() in DICOM or dicom.has_magic(path)
     picture = dicom.read(path, "radiograph") if is_dicom else _picture(path)
@@ -45,22 +44,21 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, on palettes and on sizes below its own limit
-        try:
-            picture = images.read(path, "radiograph")
-        except InputError as error:
-            raise InputError(
-                f"{path}: cannot be decoded ({error.__cause__}); expected a radiograph as PNG, JPEG or DICOM"
-            ) from error
-        if _colour(path) > MOST_COLOUR:
-            raise InputError(f"{path}: is a colour picture; expected a radiograph, save it in grey if it is one")
+    try:
+        picture = images.read(path, "radiograph")
+    except InputError as error:
+        raise InputError(
+            f"{path}: cannot be decoded ({error.__cause__}); expected a radiograph as PNG, JPEG or DICOM"
+        ) from error
+    if _colour(path) > MOST_COLOUR:
+        raise InputError(f"{path}: is a colour picture; expected a radiograph, save it in grey if it is one")
     return picture
 
 
 def _colour(path: Path) -> float:
     """Mean over pixels of greatest less least channel, 0..255; 0 for a picture without colour."""
-    with Image.open(path) as picture:
+    with images.decoding():
+        picture = images.load(path)
         if picture.mode in _COLOURLESS:
             return 0.0
         picture.thumbnail((_SIDE_OF_COLOUR, _SIDE_OF_COLOUR))

@@ -49,12 +49,15 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
     """
     height, width = rle["size"]
     runs = counts(rle["counts"])
-    if runs.min() < 0 or runs.sum() != height * width:
+    # Each of them, too: a sum of large ones may come round to the right number.
+    if runs.min() < 0 or runs.max() > height * width or runs.sum() != height * width:
         raise ValueError(f"runs cover {runs.sum()} pixels; the image has {height} × {width} = {height * width}")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 
 
+_MANY = 1 << 31
+"""More than the pixels of any picture."""
 _NO_BLANKS = str.maketrans("", "", " \t\r\n")
 
 
@@ -69,6 +72,8 @@ def numbers(text: str) -> NDArray[np.int64]:
     if values is None or len(values) % 2:
         raise ValueError(f"run lengths {_short(text)!r} are not pairs of start and length")
     pairs = values.reshape(-1, 2)
+    if (values >= _MANY).any():
+        raise ValueError(f"run lengths {_short(text)!r} go past any picture")
     if not (pairs[:, 1] > 0).all():
         raise ValueError(f"run lengths {_short(text)!r} have a run of length 0")
     return pairs
@@ -110,7 +115,13 @@ def fill(spans: NDArray[np.int64], pixels: int) -> NDArray[np.bool_]:
 
 
 def box(spans: NDArray[np.int64], across: int) -> tuple[int, int, int, int]:
-    """The least box around spans of lines of `across` pixels: first pixel in a line, first line, pixels, lines."""
+    """The least box around spans of lines of `across` pixels: first pixel in a line, first line, pixels, lines.
+
+    Raises:
+        ValueError: lines have no pixels.
+    """
+    if across < 1:
+        raise ValueError(f"the image is {across} pixels across")
     first, last = spans[:, 0], spans[:, 1] - 1
     lines = int(first[0] // across), int(last[-1] // across)
     wraps = bool((first // across != last // across).any())

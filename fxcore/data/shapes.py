@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.draw import polygon as filled
 
-from fxcore.data import rle
+from fxcore.data import images, rle
 from fxcore.data.records import Mask, MaskFile, Polygon, Runs
 from fxcore.errors import InputError
 
 Bitmap = NDArray[np.bool_]
+MOST_CORNERS = 10_000
+"""Of a polygon: every pixel is held against each of them."""
 OVERHANG = 1.0
 """Pixels by which a corner of a polygon or box may pass the image's edge, for sources that round."""
 
@@ -61,10 +62,11 @@ def box(shape: Runs | Polygon, height: int, width: int) -> tuple[float, float, f
 
 def _filled(points: tuple[tuple[float, float], ...], height: int, width: int) -> Bitmap:
     """Pixels whose centre, half a pixel from its corner, lies inside (even-odd)."""
-    if len(points) < 3:
-        raise ValueError(f"a polygon of {len(points)} points; expected three at least")
+    if not 3 <= len(points) <= MOST_CORNERS:
+        raise ValueError(f"a polygon of {len(points)} points; expected three at least, and {MOST_CORNERS:,} at most")
     xs, ys = np.array(points, dtype=np.float64).T
-    if min(xs.min(), ys.min()) < -OVERHANG or xs.max() > width + OVERHANG or ys.max() > height + OVERHANG:
+    inside = min(xs.min(), ys.min()) >= -OVERHANG and xs.max() <= width + OVERHANG and ys.max() <= height + OVERHANG
+    if not inside:  # nor where a corner is no number
         raise ValueError(
             f"a corner at ({xs.max():g}, {ys.max():g}) or before (0, 0) leaves the image of {width} × {height} pixels"
         )
@@ -75,9 +77,9 @@ def _filled(points: tuple[tuple[float, float], ...], height: int, width: int) ->
 
 def _picture(file: MaskFile, height: int, width: int) -> Bitmap:
     try:
-        with Image.open(file.path) as picture:
-            made: Bitmap = np.asarray(picture.convert("L")) > 0
-    except (OSError, SyntaxError) as error:
+        with images.decoding():
+            made: Bitmap = np.asarray(images.load(file.path).convert("L")) > 0
+    except ValueError as error:
         raise ValueError(f"{file.path} cannot be decoded ({error})") from error
     high, wide = (side * file.scale for side in made.shape)
     if (high, wide) != (height, width):

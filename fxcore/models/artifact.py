@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from fxcore.errors import InputError
+from fxcore.escaping import markdown, paragraph
 from fxcore.files import write_text
-from fxcore.models.foundation import FoundationX
-from fxcore.params.blocks import Block
+from fxcore.models.foundation import FoundationX, shapes
+from fxcore.params.blocks import Block, Name, Words
 from fxcore.params.model import Model
 from fxcore.passes import Task
 from fxcore.tensorfile import read as read_tensors
@@ -32,9 +33,9 @@ class Measured(Block):
 class Data(Block):
     """A dataset that a network has heads for."""
 
-    title: str
+    title: Words
     """As tables print it."""
-    classes: dict[Task, tuple[str, ...]]
+    classes: dict[Task, tuple[Words, ...]]
     """Names of the outputs of each head, in order."""
     images: dict[Task, int] = {}
     """Training images seen for each head, repeats counted; empty where it is not known."""
@@ -49,7 +50,7 @@ class Data(Block):
 class Card(Block):
     """What a weights file says of itself."""
 
-    title: str
+    title: Words
     """What the network is."""
     origin: dict[str, Any]
     """Where the weights are from: run and branch with who trained them, or the imported file with its checksum."""
@@ -59,7 +60,7 @@ class Card(Block):
     """Sizes of the network."""
     store_size: int | None = None
     """Side of the square that training images were reduced to before `model.image_size`; None: straight to it."""
-    data: dict[str, Data]
+    data: dict[Name, Data]
     """What it has heads for, by dataset."""
 
     @property
@@ -97,30 +98,37 @@ def read(path: Path) -> Weights:
         raise InputError(
             f"{path}: is no weights file of this version; make one with: fxcore release, or fxcore import-weights"
         ) from error
-    model = FoundationX(card.model, card.heads)
     try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: its tensors are not those of its card ({' '.join(str(error).split())[:200]})"
-        ) from error
+        expected = shapes(card.model, card.heads)
+    except (InputError, ValueError) as error:
+        raise InputError(f"{path}: its card is of no network: {error}") from error
+    if other := {**expected, **tensors}.keys() - (expected.keys() & tensors.keys()) or {
+        name for name, shape in expected.items() if tensors[name].shape != shape
+    }:
+        raise InputError(f"{path}: its tensors are not those of its card, the first {min(other)}; make the file again")
+    model = FoundationX(card.model, card.heads)
+    model.load_state_dict(tensors)
     return Weights(model.eval(), card, facts["sha256"])
 
 
 def page(card: Card, name: str, digest: str) -> str:
     """The model card as Markdown."""
     backbone = card.model.backbone
-    origin = "".join(f"- {key}: {value}\n" for key, value in card.origin.items() if not isinstance(value, dict))
+    origin = "".join(
+        f"- {markdown(key)}: {markdown(str(value))}\n"
+        for key, value in card.origin.items()
+        if not isinstance(value, dict)
+    )
     rows = [_row(one, task) for one in card.data.values() for task in one.classes]
     header = "| dataset | head | classes | images seen | on validation | terms of the data |\n| --- | --- | --- | --- | --- | --- |\n"
     heads = header + "".join(rows) if rows else "None: a part of a network, to start training from.\n"
     return (
-        f"# {card.title}\n\n`{name}`, SHA-256 of the tensors `{digest}`\n\n"
+        f"# {markdown(card.title)}\n\n`{name}`, SHA-256 of the tensors `{digest}`\n\n"
         "For research on chest radiographs. Not a medical device: its output is no diagnosis.\n\n"
         f"## Origin\n\n{origin}\n## Network\n\n"
         f"{backbone.name} with {dict(backbone.arguments)}, square images of {card.model.image_size} pixels,\n"
         f"grey values in 0..1 minus {card.model.mean}, divided by {card.model.std}.\n\n"
-        f"## Heads\n\n{heads}\n## Licence\n\n{card.licence}\n"
+        f"## Heads\n\n{heads}\n## Licence\n\n{paragraph(card.licence)}\n"
     )
 
 
@@ -134,7 +142,7 @@ def _row(one: Data, task: Task) -> str:
         _metric(one, task),
         one.licence or "see the dataset",
     )
-    return f"| {' | '.join(cells)} |\n"
+    return f"| {' | '.join(map(markdown, cells))} |\n"
 
 
 def _metric(one: Data, task: Task) -> str:

@@ -111,6 +111,19 @@ def projector(channels: int, sizes: Projector | None) -> nn.Module:
     return nn.Sequential(nn.Linear(channels, sizes.width), nn.ReLU(), nn.Linear(sizes.width, sizes.width))
 
 
+def shapes(model: Model, heads: Mapping[str, Mapping[Task, int]]) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors of a network, which takes no memory: sizes may be those of a stranger's file.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    try:
+        with torch.device("meta"):
+            return {name: of.shape for name, of in FoundationX(model, heads).state_dict().items()}
+    except (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError) as error:
+        raise ValueError(f"no network has these sizes ({error})") from error
+
+
 class FoundationX(nn.Module):
     """The network; parts that no dataset needs do not exist.
 

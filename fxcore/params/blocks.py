@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from fxcore.escaping import one_line
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+LARGEST = 20_000
+"""Size of anything in a network; a file of weights that claims more is not believed."""
+Size = Annotated[int, Field(ge=1, le=LARGEST)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Sorted = AfterValidator(lambda mapping: dict(sorted(mapping.items())))
 """Of a mapping whose order means nothing."""
-Classes = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def _words(text: str) -> str:
+    if one_line(text) != text or not text.strip():
+        raise ValueError(f"{text!r} is no line of text; give words, without breaks and control characters")
+    return text
+
+
+def inside(name: str) -> str:
+    """A path below a folder, without going up or being hidden.
+
+    Raises:
+        ValueError: it is none.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\\" in name or path.parts[0].startswith("."):
+        raise ValueError(f"{name} is no path below the dataset's folder")
+    return str(path)
+
+
+Inside = Annotated[str, AfterValidator(inside)]
+Words = Annotated[str, AfterValidator(_words)]
+"""Text that tables and figures print; they escape what it has of their own signs."""
+Classes = Annotated[tuple[Words, ...], Field(min_length=1)]
 
 
 class Block(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fxcore.params.blocks import Block, Count, Name, NonNegative, Positive, Probability
+from fxcore.params.blocks import Block, Count, Layers, Name, NonNegative, Positive, Probability, Size, Words
 from fxcore.params.training import Start
 from fxcore.passes import Split
 
@@ -25,15 +25,15 @@ Area = Annotated[tuple[Probability, Probability], AfterValidator(_rising)]
 class Vit(Block):
     """Sizes of a vision transformer: pre-norm, LayerScale, gated feed-forward nets, registers."""
 
-    patch: Count = 16
+    patch: Size = 16
     """Side of a patch in pixels; resolutions and local crops are multiples of it."""
-    width: Count = 1024
+    width: Size = 1024
     """Channels of a token; a multiple of `heads`."""
-    depth: Count = 24
+    depth: Layers = 24
     """Blocks."""
-    heads: Count = 16
+    heads: Size = 16
     """Attention heads."""
-    registers: Annotated[int, Field(ge=0)] = 4
+    registers: Annotated[int, Field(ge=0, le=1000)] = 4
     """Tokens beside [CLS] and the patches that belong to no place."""
     layer_scale: Positive = 1e-5
     """What each branch of a block is multiplied by at the start."""
@@ -70,7 +70,7 @@ class BackboneStage(Block):
 class Backbone(Block):
     """A vision transformer pretrained without labels, resolution by resolution."""
 
-    title: str
+    title: Words
     """As the tables print it."""
     gpus: Annotated[int, Field(ge=0)] = 1
     """GPUs that a stage asks for, which share each batch."""
@@ -279,7 +279,7 @@ class Head(Block):
 class Ensemble(Block):
     """Heads whose probabilities, averaged within a study, are averaged."""
 
-    title: str
+    title: Words
     """As the tables print it."""
     heads: Annotated[tuple[Name, ...], Field(min_length=2)]
     """Some of `heads`."""

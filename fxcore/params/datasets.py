@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, model_validator
 
 from fxcore.complaint import nearest
-from fxcore.params.blocks import Block, Classes, Count, Probability, Sorted
+from fxcore.params.blocks import Block, Classes, Count, Inside, Probability, Sorted
 from fxcore.params.routes import Route
 from fxcore.passes import Split, Task
 
@@ -66,7 +66,7 @@ class Labels(Block):
 class Annotations(Block):
     """Boxes or masks."""
 
-    file: str | None = None
+    file: Inside | None = None
     """Of the format `folder`: the COCO JSON, relative to the dataset's folder; it lists exactly the annotated images, and an image
     not listed is unknown, not empty."""
     classes: Classes
@@ -91,7 +91,7 @@ class Dataset(Block):
     """Folder below the native root, or relative to the project when it starts with a dot; the dataset's key when null."""
     pictures: str | None = None
     """Where the pictures lie of a release that has none, like `folder`: that of another dataset."""
-    index: str = "index.csv"
+    index: Inside = "index.csv"
     """Of the format `folder`: the index CSV, relative to the folder."""
     columns: Columns = Columns()
     """Of the format `folder`: names of the index's columns."""

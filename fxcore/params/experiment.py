@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from fxcore import yamlfile
 from fxcore.complaint import complaint, nearest
@@ -22,10 +22,17 @@ from fxcore.params.training import Pretrain
 from fxcore.passes import Granularity, Task
 
 
+def _root(name: str) -> str:
+    # Braces are Snakemake's own: a part of a name between them would stand for anything.
+    if not name or name.startswith("-") or set(name) & set("{}") or not name.isprintable():
+        raise ValueError(f"{name!r} is no folder for results; give one without braces, line breaks, and a first hyphen")
+    return name
+
+
 class Params(Block):
     """A complete experiment."""
 
-    results_root: Annotated[str, Field(min_length=1)] = "results"
+    results_root: Annotated[str, AfterValidator(_root)] = "results"
     """Everything generated goes below this folder; each preset has its own."""
     seed: int = 42
     """All randomness derives from it and from names."""

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from fxcore.params.blocks import Block, Count, Positive, Probability, Sorted
+from fxcore.params.blocks import LARGEST, Block, Layers, Positive, Probability, Size, Sorted
+
+_LOADS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
+"""Arguments for which timm reads a file or asks the network."""
+
+
+def _sizes(arguments: dict[str, Any]) -> dict[str, Any]:
+    for name, value in arguments.items():
+        if name in _LOADS:
+            raise ValueError(f"{name} would load weights; name a weights file under train.start of a run")
+        numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, int | float)]
+        if len(numbers) > LARGEST or any(abs(one) > LARGEST for one in numbers):
+            raise ValueError(f"{name} is above {LARGEST:,}; give a size of a network")
+    return arguments
 
 
 class Backbone(Block):
     """The shared image encoder."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")]
     """Any timm model that supports `features_only`, with stages at strides 4, 8, 16 and 32."""
-    arguments: Annotated[dict[str, int | float | bool | str | tuple[int, ...]], Sorted] = {}
-    """Passed to timm's `create_model`."""
+    arguments: Annotated[dict[str, int | float | bool | str | tuple[int, ...]], AfterValidator(_sizes), Sorted] = {}
+    """Passed to timm's `create_model`; weights come from `train.start`, not from here."""
 
 
 class Denoising(Block):
@@ -32,21 +45,21 @@ class Denoising(Block):
 class Localization(Block):
     """DINO: a shared deformable encoder, a decoder a dataset (Foundation X, figure 1)."""
 
-    width: Count = 256
+    width: Size = 256
     """Channels of tokens and queries; a multiple of `heads` and of 8."""
-    heads: Count = 8
+    heads: Size = 8
     """Attention heads."""
-    points: Count = 4
+    points: Size = 4
     """Sampling points for each head and level."""
-    encoder_layers: Count = 6
+    encoder_layers: Layers = 6
     """Of the shared encoder."""
-    decoder_layers: Count = 6
+    decoder_layers: Layers = 6
     """Of each dataset's decoder."""
-    feedforward: Count = 2048
+    feedforward: Size = 2048
     """Hidden width of the feed-forward nets."""
-    queries: Count = 900
+    queries: Size = 900
     """Boxes predicted an image; at most the number of encoder tokens."""
-    labels: Count = 16
+    labels: Size = 16
     """Rows of the label embedding that denoising shares between datasets; at least the largest number of classes."""
     decoder: Literal["own", "shared"] = "own"
     """A decoder for each dataset, or one for all with each dataset's own queries and heads (Foundation X+)."""
@@ -65,9 +78,9 @@ class Localization(Block):
 class Segmentation(Block):
     """UPerNet: a shared pyramid pooling module and feature pyramid, a head a dataset."""
 
-    bins: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 6)
+    bins: Annotated[tuple[Size, ...], Field(min_length=1)] = (1, 2, 4, 6)
     """Grid sizes of the pyramid pooling module."""
-    width: Count = 128
+    width: Size = 128
     """Channels of the feature pyramid."""
     dropout: Probability = 0.1
     """Of whole channels, after pyramid pooling."""
@@ -76,7 +89,7 @@ class Segmentation(Block):
 class Projector(Block):
     """Between the pooled feature and the classification heads (Ark)."""
 
-    width: Count = 1376
+    width: Size = 1376
     """Of its output, which the heads take and the consistency of classification compares."""
     hidden: bool = True
     """Whether a hidden layer of that width comes first; false for a single linear layer."""
@@ -85,7 +98,7 @@ class Projector(Block):
 class Model(Block):
     """Sizes of the network; a run may replace single values under `override`."""
 
-    image_size: Annotated[int, Field(ge=32)]
+    image_size: Annotated[int, Field(ge=32, le=LARGEST)]
     """Side of the square input in pixels, all tasks."""
     mean: Probability = 0.5056
     """Subtracted from intensities in 0..1."""

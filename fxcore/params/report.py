@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fxcore.params.blocks import Block, Count, Name, Probability
+from fxcore.params.blocks import Block, Count, Name, Probability, Words
 
 
 class Evaluate(Block):
@@ -27,7 +27,7 @@ class Evaluate(Block):
 class Report(Block):
     """Tables and figures."""
 
-    titles: dict[Name, str] = {}
+    titles: dict[Name, Words] = {}
     """Datasets as tables and figures print them; a dataset not named here has its title from the registry, or its key."""
     panels: Count = 6
     """Test images shown in each panel of predictions."""

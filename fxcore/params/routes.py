@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from fxcore.params.blocks import Block, Count, Positive
+from fxcore.params.blocks import Block, Count, Inside, Positive, inside
 
 Kind = Literal["http", "kaggle", "physionet", "by_hand"]
 KINDS: tuple[Kind, ...] = ("http", "kaggle", "physionet", "by_hand")
@@ -31,13 +31,6 @@ def _address(url: str) -> str:
     return url
 
 
-def _inside(name: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.name or "\\" in name or path.parts[0].startswith("."):
-        raise ValueError(f"{name} is no path below the dataset's folder")
-    return str(path)
-
-
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -46,7 +39,7 @@ class HttpFile(Block):
 
     url: Address
     """Where it is; `[0001-0326]` in it stands for each of these numbers."""
-    name: Annotated[str, AfterValidator(_inside)] | None = None
+    name: Inside | None = None
     """Where it goes below the dataset's folder, with the same `[…]`; null takes the last part of the URL."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Its checksum; null where it is not known: then that of the first download is kept, and later ones must have it."""
@@ -58,7 +51,7 @@ class HttpFile(Block):
     @property
     def place(self) -> str:
         """Its name below the dataset's folder."""
-        return self.name or _inside(unquote(PurePosixPath(urlsplit(self.url).path).name))
+        return self.name or inside(unquote(PurePosixPath(urlsplit(self.url).path).name))
 
     def each(self) -> Iterator[HttpFile]:
         """The file, or each of those that its range names."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from fxcore.params.blocks import Block, Count, Name
+from fxcore.params.blocks import Block, Count, Name, Words
 from fxcore.params.training import Ramped, Starting, StartRun
 from fxcore.passes import Task, Visits
 
@@ -88,7 +88,7 @@ class Training(Block):
 class Run(Block):
     """One training experiment."""
 
-    title: str
+    title: Words
     """As the tables print it."""
     role: Literal["joint", "baseline", "ablation", "split", "start", "finetune"]
     """`joint` is the model the paper proposes; a `baseline` has one dataset and one task and stands beside it in table 3; an

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from fxcore import escaping
 from fxcore.files import atomic, write_text
 from fxcore.params.report import Report
 from fxcore.report.cross_task import cross_task
@@ -32,10 +33,10 @@ FIGURES: dict[str, Callable[[Results, Report], Drawn]] = {
 
 
 def write(drawn: Drawn, png: Path, pdf: Path, caption: Path) -> None:
-    """Write both formats, without dates, so that equal figures are equal files, and the caption as text."""
+    """Write both formats, without dates, so that equal figures are equal files, and the caption as Markdown."""
     figure = drawn.figure
     with mpl.rc_context(STYLE), atomic(png) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
     with mpl.rc_context(STYLE), atomic(pdf) as part:
         figure.savefig(part, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-    write_text(caption, f"{drawn.caption}\n")
+    write_text(caption, f"{escaping.paragraph(drawn.caption)}\n")

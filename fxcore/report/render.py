@@ -9,28 +9,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from fxcore import escaping
 from fxcore.errors import InputError
 from fxcore.files import atomic, write_text
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 _STYLE = """<style>
 body { font: 13px sans-serif; margin: 1em; background: white; color: black }
 p { max-width: 60em }
 table { border-collapse: collapse }
 th, td { padding: 0.2em 0.6em; border-bottom: 1px solid #ccc; text-align: left; vertical-align: top }
 </style>"""
-_MARKDOWN = {"\\": r"\\", "|": r"\|", "<": "&lt;", ">": "&gt;", "*": r"\*", "_": r"\_", "`": r"\`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +62,20 @@ def interval(one: Mapping[str, Any], column: str, sign: str = "") -> str:
     return f"{value:{sign}.1f}{interval}"
 
 
-def _escaped(text: str, table: dict[str, str]) -> str:
-    return "".join(table.get(letter, letter) for letter in text).replace("\n", " ")
-
-
 def markdown(table: Table) -> str:
     """A heading, the caption and a pipe table."""
 
     def line(cells: Sequence[str]) -> str:
         """A row of the table."""
-        return f"| {' | '.join(_escaped(cell, _MARKDOWN) for cell in cells)} |"
+        return f"| {' | '.join(escaping.markdown(cell) for cell in cells)} |"
 
+    heading = f"# {escaping.markdown(table.title)}"
     rule = f"|{'|'.join(' --- ' for _ in table.header)}|"
     return (
-        "\n".join([f"# {table.title}", "", table.caption, "", line(table.header), rule, *map(line, table.rows)]) + "\n"
+        "\n".join(
+            [heading, "", escaping.paragraph(table.caption), "", line(table.header), rule, *map(line, table.rows)]
+        )
+        + "\n"
     )
 
 
@@ -96,12 +84,12 @@ def latex(table: Table) -> str:
 
     def line(cells: Sequence[str]) -> str:
         """A row of the table."""
-        return f"{' & '.join(_escaped(cell, _LATEX) for cell in cells)} \\\\"
+        return f"{' & '.join(escaping.latex(cell) for cell in cells)} \\\\"
 
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{_escaped(table.title, _LATEX)}. {_escaped(table.caption, _LATEX)}}}",
+            rf"\caption{{{escaping.latex(table.title)}. {escaping.latex(table.caption)}}}",
             rf"\begin{{tabular}}{{{'l' * len(table.header)}}}",
             r"\toprule",
             line(table.header),
@@ -138,7 +126,7 @@ def write(table: Table, csv_path: Path, markdown_path: Path, latex_path: Path, h
     with atomic(csv_path) as part, part.open("w", encoding="utf-8", newline="") as sink:
         writer = csv.DictWriter(sink, list(table.records[0] if table.records else table.header), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(table.records)
+        writer.writerows({name: escaping.cell(value) for name, value in one.items()} for one in table.records)
     write_text(markdown_path, markdown(table))
     write_text(latex_path, latex(table))
     write_text(html_path, html(table))

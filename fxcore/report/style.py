@@ -9,6 +9,7 @@ COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
+    "text.parse_math": False,  # a title with two dollars is no formula
     "figure.dpi": 200,
     "axes.spines.top": False,
     "axes.spines.right": False,

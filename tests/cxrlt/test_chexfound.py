@@ -210,7 +210,9 @@ def test_an_imported_head_computes_what_the_released_one_does(tmp_path, skip, pa
     theirs = torch.from_numpy(released.logits(released.decoder(skip), PATCHES, cls)).float()
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     assert (card.skip, card.blocks, card.heads) == (skip, 4, 8)
-    assert "classifier: classifier_4_blocks_avgpool_False_lr_0_0005" in (tmp_path / "head.md").read_text()
+    assert "classifier: classifier_4_blocks_avgpool_False_lr_0_0005" in (tmp_path / "head.md").read_text().replace(
+        "\\", ""
+    )
 
 
 def test_a_head_answers_for_the_findings_of_the_challenge_in_the_order_of_its_columns(tmp_path):

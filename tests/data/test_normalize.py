@@ -145,7 +145,7 @@ def _box(*xywh):
         ),
         (_box(-5, 4, 10, 6), r"boxes\.json, annotation 0: box .* leaves the image"),
         (_box(3, 4, 0, 6), r"boxes\.json, annotation 0: box \[3\.0, 4\.0, 0\.0, 6\.0\] has no area"),
-        (_box(3, 4, float("nan"), 6), r"boxes\.json, annotation 0: box .* has no area"),
+        (_box(3, 4, float("nan"), 6), r"boxes\.json, annotation 0: bbox is \[3, 4, nan, 6\]; expected"),
         (
             lambda dataset: dataset.masks["annotations"][0].update(segmentation={"size": [10, 30], "counts": [300]}),
             r"masks\.json, annotation 0: lung: the mask has 30 × 10 pixels, its image 30 × 20; correct the mask",

@@ -37,8 +37,8 @@ def test_tables_come_in_full_below_one_heading_and_figures_as_pictures(tmp_path)
     lines = _page(tmp_path).splitlines()
     assert [line for line in lines if line.startswith("#")] == [
         "# Results",
-        "## Table of table1_datasets",
-        "## Table of table3_pretraining",
+        r"## Table of table1\_datasets",
+        r"## Table of table3\_pretraining",
         "## Figure 2. Cross task",
         "## Panels localization",
     ]
@@ -53,8 +53,8 @@ def test_the_page_begins_with_a_list_of_its_headings_in_their_order(tmp_path):
     # A heading's anchor on GitHub and its like: small letters, no full stop, hyphens for spaces, underscores stay.
     assert _page(tmp_path).split("\n\n")[:2] == [
         "# Results",
-        "- [Table of table1_datasets](#table-of-table1_datasets)\n"
-        "- [Table of table3_pretraining](#table-of-table3_pretraining)\n"
+        "- [Table of table1\\_datasets](#table-of-table1_datasets)\n"
+        "- [Table of table3\\_pretraining](#table-of-table3_pretraining)\n"
         "- [Figure 2. Cross task](#figure-2-cross-task)\n"
         "- [Panels localization](#panels-localization)",
     ]

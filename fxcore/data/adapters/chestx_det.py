@@ -5,12 +5,12 @@ Names are five-digit numbers that say nothing of the NIH images they are, and no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fxcore.complaint import nearest
+from fxcore.data import jsonfile
 from fxcore.data.native import Native, Problems, Unique, check_classes, first, listing
 from fxcore.data.records import Box, Mask, Polygon, Record
 from fxcore.errors import InputError
@@ -73,10 +73,7 @@ def _pictures(key: str, native: Native, part: str) -> Path:
 
 
 def _entries(path: Path) -> list[Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); download it again") from error
+    content = jsonfile.load(path)
     if not isinstance(content, list):
         raise InputError(f"{path}: expected a list, an entry an image; download it again")
     return content
@@ -142,4 +139,4 @@ def _mask(label: str, polygon: Any, where: str, problems: Problems) -> Iterator[
 
 def _numbers(values: Any, count: int) -> bool:
     numbers: Sequence[Any] = values if isinstance(values, list) else ()
-    return len(numbers) == count and all(type(one) in (int, float) for one in numbers)
+    return len(numbers) == count and all(map(jsonfile.is_number, numbers))

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from fxcore.data import coco
 from fxcore.data.native import Native, Problems, needed
 from fxcore.data.records import CODES, Code, Record
+from fxcore.data.roots import Real
 from fxcore.errors import InputError
 from fxcore.params.datasets import Annotations, Columns, Dataset, Labels
 from fxcore.passes import Split, Task
@@ -24,13 +25,14 @@ def files(key: str, dataset: Dataset, native: Native) -> tuple[Path, ...]:
     """The index and the COCO files.
 
     Raises:
-        InputError: one is missing.
+        InputError: one is missing, or a link to somewhere else.
     """
     names = (
         dataset.index,
         *(block.file for block in (dataset.localization, dataset.segmentation) if block and block.file),
     )
-    return tuple(needed(native.folder / name, key) for name in names)
+    real = Real(native.folder)
+    return tuple(real.check(needed(native.folder / name, key), f"datasets.{key}") for name in names)
 
 
 def records(key: str, dataset: Dataset, native: Native, _: Problems) -> Iterator[Record]:
@@ -39,8 +41,9 @@ def records(key: str, dataset: Dataset, native: Native, _: Problems) -> Iterator
     Raises:
         InputError: a file, row or value that contradicts the format or `dataset`.
     """
-    folder = native.folder
+    folder, real = native.folder, Real(native.folder)
     columns, index = dataset.columns, folder / dataset.index
+    files(key, dataset, native)
     rows = _rows(index, columns, dataset.classes(Task.CLASSIFICATION))
     known = {row[columns.file] for _, row in rows}
     boxes = _listed(folder, dataset.localization, known, index)
@@ -50,7 +53,7 @@ def records(key: str, dataset: Dataset, native: Native, _: Problems) -> Iterator
         patient = row[columns.patient] if columns.patient else None
         yield Record(
             image=name,
-            file=folder / name,
+            file=real.check(folder / name, where),
             patient=patient,
             group=(row[columns.group] if columns.group else "") or f"{key}:{name if patient is None else patient}",
             split=Split(row[columns.split]) if columns.split else None,
@@ -110,7 +113,7 @@ def _check_row(where: str, row: dict[str, str], columns: Columns) -> None:
         raise InputError(f"{where}: has {cells} cells; the header has {len([key for key in row if key is not None])}")
     row.update({name: value.strip() for name, value in row.items()})
     path = PurePosixPath(row[columns.file])
-    if not path.name or path.is_absolute() or ".." in path.parts:
+    if not path.name or path.is_absolute() or ".." in path.parts or "\0" in path.name:
         raise InputError(f"{where}: {columns.file} is {str(path)!r}; expected a path below the dataset's folder")
     if columns.split and row[columns.split] not in set(Split):
         raise InputError(

@@ -116,7 +116,7 @@ def _patient(cells: Sequence[str], where: str, problems: Problems) -> str | None
         return None
     name, number = cells[0], cells[3]
     shape = _NAME.fullmatch(name)
-    if shape and number.isdecimal() and int(shape[1]) == int(number):
+    if shape and number.isdecimal() and shape[1] == number.zfill(len(shape[1])):
         return shape[1]
     problems.say(f"{where}: image {name!r} of patient {number!r}; expected a name like 00000001_000.png of patient 1")
     return None

@@ -92,7 +92,7 @@ def _labels(row: Row, where: str, problems: Problems) -> set[str] | None:
         if not isinstance(names, list):
             raise ValueError(text)
         return {str(name).strip().lower() for name in names} - {""}
-    except (ValueError, SyntaxError):
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
         problems.say(f"{where}: Labels is {text[:60]!r}; expected a list such as ['normal']")
         return None
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from fxcore.data import jsonfile
 from fxcore.data.native import Native, Problems, box, check_classes, first, header_view, listing, rows
 from fxcore.data.records import Box, Record
 from fxcore.errors import InputError
@@ -134,10 +133,7 @@ def _patients(path: Path, problems: Problems) -> dict[str, str]:
     Raises:
         InputError: no JSON, or no list.
     """
-    try:
-        entries: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); download it again") from error
+    entries = jsonfile.load(path)
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of entries with subset_img_id and img_id; download it again")
     found: dict[str, str] = {}

@@ -13,6 +13,7 @@ from fxcore.data import coco
 from fxcore.data.native import Native, Problems, Unique, check_classes, first, needed
 from fxcore.data.records import Box, Record, Stated
 from fxcore.errors import InputError
+from fxcore.files import is_there
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 
@@ -53,7 +54,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             file = root / "imgs" / name
             listed = boxed.pop(name, None)
             folder = name.partition("/")[0]
-            if folder not in FOLDERS or not file.is_file():
+            if folder not in FOLDERS or not is_there(file):
                 problems.say(f"{where}: no image {file}; expected one in {', '.join(FOLDERS)}; put it there")
             elif unique(file.stem, where):
                 boxes = _boxes(folder == ILL, listed, dataset, problems) if dataset.localization else None

@@ -5,15 +5,15 @@ The images are of VinDr-CXR, but nobody knows which, nor of whom.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from fxcore.data import jsonfile
 from fxcore.data.native import Native, Problems, Unique, check_classes, first, needed
 from fxcore.data.records import Mask, Polygon, Record
 from fxcore.errors import InputError
+from fxcore.files import is_there
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 
@@ -53,7 +53,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
             # Named from the folder that holds `data`.
             file = path.parents[2] / str(name)
             where = f"{path}, row {number}"
-            if not file.is_file():
+            if not is_there(file):
                 problems.say(f"{where}: no image {file}; put it there or remove the row")
             elif unique(file.stem, where):
                 masks = [
@@ -75,10 +75,7 @@ def records(key: str, dataset: Dataset, native: Native, problems: Problems) -> I
 
 
 def _columns(path: Path) -> Mapping[str, Mapping[str, Any]]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); download it again") from error
+    content = jsonfile.load(path)
     columns = content if isinstance(content, dict) else {}
     if missing := [name for name in (_IMAGES, *RIBS) if not isinstance(columns.get(name), dict)]:
         raise InputError(f"{path}: no column {missing[0]}, by row; expected {_IMAGES}, R1 to R10 and L1 to L10")
@@ -110,6 +107,6 @@ def _mask(
 
 def _point(value: Any) -> tuple[float, float] | None:
     match value:
-        case {"x": int() | float() as x, "y": int() | float() as y} if isfinite(x) and isfinite(y):
+        case {"x": x, "y": y} if jsonfile.is_number(x) and jsonfile.is_number(y):
             return float(x), float(y)
     return None

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
+import tarfile
+import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +26,13 @@ Tensors = Mapping[str, Tensor]
 Options = Mapping[str, Any]
 """What tensors do not tell, by name: `heads`, `points`, `image_size`."""
 
+_MOST_OF_BYTES = 20
+"""Numbers of tensors for each byte of their file: heads that layers share are there once."""
+_DAMAGED = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(TypeError, ValueError, struct.error, tarfile.TarError, zipfile.BadZipFile),
+)
+"""What reading raises of files that are cut, altered, or of another kind."""
 _SCALAR: Any = np.float64(0).__reduce__()[0]
 _NUMPY: list[Any] = [
     *(np.dtype, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")), _SCALAR),
@@ -54,9 +65,13 @@ def load(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals(_NUMPY):
+        packed = zipfile.is_zipfile(path)
+        if packed and any(one.compress_type for one in zipfile.ZipFile(path).infolist()):
+            raise ValueError("PyTorch packs nothing, and this would unpack to any size")
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_NUMPY):
+            warnings.simplefilter("ignore")  # of a newer pickle than is usual
             # Mapped where the format allows it: optimisers in such files are larger than what is taken from them.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
@@ -65,8 +80,19 @@ def load(path: Path) -> Any:
                 f"{path}: holds objects beside tensors, which could run code; it is not opened; save its state_dict alone"
             ) from error
         raise InputError(f"{path}: is no checkpoint, or cut short; download it again") from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (*_DAMAGED, SafetensorError) as error:
         raise InputError(f"{path}: is no checkpoint, or cut short; download it again") from error
+
+
+@contextmanager
+def told_by(path: Path) -> Iterator[None]:
+    """While tensors tell what network they make: names and shapes that no such network has are a mistake of the file."""
+    try:
+        yield
+    except _DAMAGED as error:
+        raise InputError(
+            f"{path}: its tensors make no such network ({type(error).__name__}: {error}); is it of another kind?"
+        ) from error
 
 
 def tensors_of(content: Any, path: Path, *names: str) -> Tensors:
@@ -81,10 +107,26 @@ def tensors_of(content: Any, path: Path, *names: str) -> Tensors:
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         has = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{path}: no tensors under {' or '.join(names)}; it has {has[:200]}")
+    _check(found, path)
     return {
         name.removeprefix("module."): value.float() if value.is_floating_point() else value
         for name, value in found.items()
     }
+
+
+def _check(found: Mapping[Any, Tensor], path: Path) -> None:
+    """Refuse tensors that a file does not hold: without storage, larger than it, or the same one under many names.
+
+    Raises:
+        InputError: one is none that a network could have, or all are far larger than their file.
+    """
+    for name, value in found.items():
+        plain = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
+        whole = plain and 0 < value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+        if not isinstance(name, str) or not name.isprintable() or not whole or value.is_complex():
+            raise InputError(f"{path}: the tensor {name!r} is none of a network; download the file again")
+    if sum(value.numel() for value in found.values()) > _MOST_OF_BYTES * path.stat().st_size:
+        raise InputError(f"{path}: its tensors are many times larger than the file; download it again")
 
 
 def rename(names: Iterable[str], layout: Layout, path: Path) -> tuple[dict[str, str], dict[str, str]]:

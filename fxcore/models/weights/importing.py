@@ -14,7 +14,7 @@ from fxcore.complaint import complaint
 from fxcore.errors import InputError
 from fxcore.files import sha256
 from fxcore.models.artifact import Card, Data, write
-from fxcore.models.foundation import FoundationX
+from fxcore.models.foundation import FoundationX, shapes
 from fxcore.models.weights import ark, dino, foreign, foundation_x, swin
 from fxcore.models.weights.foreign import Layout, Options, Tensors
 from fxcore.params.model import Model
@@ -116,6 +116,12 @@ def convert(kind: str, path: Path, branch: str | None = None, options: Options =
     if branch is not None and branch not in how.keys:
         raise InputError(f"--branch {branch}: a {kind} checkpoint has {' or '.join(how.keys)}")
     keys = how.keys if branch is None else (branch,)
+    with foreign.told_by(path):
+        return _converted(kind, content, path, keys, options)
+
+
+def _converted(kind: str, content: Any, path: Path, keys: tuple[str, ...], options: Options) -> Imported:
+    how = KINDS[kind]
     tensors = foreign.tensors_of(content, path, *keys)
     origin = {
         "kind": kind,
@@ -145,11 +151,11 @@ def _fill(card: Card, tensors: Tensors, parts: tuple[str, ...], path: Path) -> t
     Raises:
         InputError: a tensor is missing that such a checkpoint has, or has another shape.
     """
-    network = FoundationX(card.model, card.heads)
-    own = network.state_dict()
+    own = shapes(card.model, card.heads)
     drawn = {name: "as a fresh network's" for name in own if name not in tensors and name.startswith(parts or "\0")}
-    foreign.fits(tensors, {name: value.shape for name, value in own.items() if name not in drawn}, path)
-    network.load_state_dict({**own, **tensors})
+    foreign.fits(tensors, {name: shape for name, shape in own.items() if name not in drawn}, path)
+    network = FoundationX(card.model, card.heads)
+    network.load_state_dict({**network.state_dict(), **tensors})
     for name in drawn:
         if ".memory_proj." in name:  # the identity, which is what a network without it computes
             value = network.get_parameter(name)

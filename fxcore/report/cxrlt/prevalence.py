@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter
 
 from fxcore.errors import InputError
 from fxcore.report.cxrlt.labels import Named, name_points
@@ -138,6 +138,7 @@ def _panel(axis: Axes, heading: str, found: Sequence[Point]) -> None:
     axis.plot(guess, guess, color="0.5", linestyle="--", linewidth=0.7, zorder=2)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))
+    axis.xaxis.set_minor_formatter(LogFormatter())  # the usual one writes formulas
     axis.set_title(heading, fontsize=7, loc="left")
     axis.set_ylabel("AP, %")
 
