@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fxcore.errors import InputError
-from fxcore.files import atomic
+from fxcore.files import atomic, sealed, unsealed
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
@@ -28,8 +28,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
     try:
         with atomic(path) as part:
             # One entry: safetensors writes several in no fixed order.
-            save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": found}, sort_keys=True)})
-    except (OSError, SafetensorError) as error:
+            save_file(whole, part, {"fxcore": sealed(json.dumps({**facts, "sha256": found}, sort_keys=True))})
+    except SafetensorError as error:
         raise InputError(f"{path}: cannot be written ({error}); make room or rights there, and start again") from error
     return found
 
@@ -42,7 +42,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as opened:
-            facts: dict[str, Any] = json.loads((opened.metadata() or {}).get("fxcore", "{}"))
+            facts = unsealed((opened.metadata() or {}).get("fxcore", "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); {again(path)}") from error

@@ -82,7 +82,7 @@ def test_images_are_averaged_over_area(folder_dataset, tmp_path):
         of["annotations"].pop(0)
         of["images"][0] |= {"height": 64, "width": 128}
     np.testing.assert_allclose(
-        _store(folder_dataset, tmp_path).images[0], np.repeat([[0, 150]], 16, axis=1).repeat(32, 0), atol=1
+        _store(folder_dataset, tmp_path).image(0), np.repeat([[0, 150]], 16, axis=1).repeat(32, 0), atol=1
     )
 
 
@@ -183,7 +183,7 @@ def test_a_picture_of_sixteen_bits_is_stretched(tmp_path):
 def test_a_damaged_store_says_how_to_make_it_again(folder_dataset, tmp_path):
     _store(folder_dataset, tmp_path)
     (tmp_path / "store" / "images.parquet").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"not a readable store .* build it again with: snakemake"):
+    with pytest.raises(InputError, match=r"images\.parquet: not readable .* make it again with: snakemake"):
         Store(tmp_path / "store")
 
 
