@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,34 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _part(path: Path) -> Path:
+    """A name beside `path` that no other process gives."""
+    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}.part")
+
+
+def _host() -> str:
+    return f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+
+
+@cache
+def _tidy(folder: Path) -> None:
+    """Remove what killed processes of this machine left in a folder; once, since others may write a hundred thousand files there."""
+    for part in folder.glob(f".*.{_host()}-*.part"):
+        pid = part.name.removesuffix(".part").rpartition("-")[2]
+        if pid.isdecimal() and not _runs(int(pid)):
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; move it there when the block ends well, remove it otherwise.
@@ -49,9 +79,10 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the system refuses, for example because the disk is full; what was there before is still there.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
         try:
             part.touch()
             mode = part.stat().st_mode
@@ -71,10 +102,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the system refuses, for example because the disk is full.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part(path)
     with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
         try:
-            part.mkdir(parents=True)
+            part.mkdir()
             yield part
             shutil.rmtree(path, ignore_errors=True)
             part.replace(path)
@@ -134,7 +167,7 @@ def link(source: Path, target: Path) -> None:
     if target.exists() and target.samefile(source):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = _part(target)
     part.unlink(missing_ok=True)
     try:
         os.link(source, part)
