@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.files import atomic, sealed, unsealed
 
@@ -58,7 +59,12 @@ def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def again(path: Path) -> str:
-    """What to do about a file that is not right."""
+    """What to do about a file that is not right; what is kept of a run is a second name of its checkpoints (`training/keep.py`)."""
+    for folder in path.parents:
+        if folder.parent.name == "kept" and (folder / paths.MANIFEST).exists():
+            other = paths.checkpoints(folder.parents[1], folder.name) / path.relative_to(folder)
+            both = f"delete it and {other}, and make both again"
+            return f"{both} with: snakemake --cores all --force -- {folder / paths.MANIFEST}"
     return f"delete it and make it again; if a run made it: snakemake --cores all -- {path}"
 
 

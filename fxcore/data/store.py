@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ class Store:
         path = self.folder / name
         try:
             found: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-        except (OSError, ValueError, EOFError, SyntaxError) as error:
+        except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
             raise InputError(f"{path}: not readable ({error}); {again(path)}") from error
         if len(found) < least or found.shape[1:] != shape or found.dtype != np.uint8 or not found.flags.c_contiguous:
             raise InputError(f"{path}: is not of the other files of the store; {again(path)}")

@@ -117,34 +117,30 @@ def few_shot(
         InputError: fewer training images than asked for, or weights that do not fit.
     """
     with alone(work, f"training {slice_.train.run} on few images"):
-        _few_shot(slice_, store, origin, machine, gpus, work, output)
+        begun = None if origin is None else weights(origin)[1]
+        own = _own_folder(slice_, store, begun, work)
+        progress = Progress(f"few_shot {slice_.train.run}", slice_.draws * len(slice_.samples), "trainings")
+        found: list[pd.DataFrame] = []
+        for trial in trials(slice_):
+            done, folder = own / f"{trial.name}.parquet", own / trial.name
+            table = _done(done)
+            if table is None:
+                table = _train(slice_, trial, store, origin, machine, gpus, folder)
+                tablefile.write(done, table)
+            shutil.rmtree(folder, ignore_errors=True)
+            found.append(table)
+            progress.advance(detail=trial.name)
+        tablefile.write(output, pd.concat(found, ignore_index=True))
+        write_json(output.with_suffix(".json"), provenance.describe(slice_) | {"start": begun})
+        shutil.rmtree(work)
 
 
-def _few_shot(
-    slice_: FewShotSlice,
-    store: Store,
-    origin: Origin | None,
-    machine: Machine,
-    gpus: int,
-    work: Path,
-    output: Path,
-) -> None:
-    begun = None if origin is None else weights(origin)[1]
-    own = _own_folder(slice_, store, begun, work)
-    progress = Progress(f"few_shot {slice_.train.run}", slice_.draws * len(slice_.samples), "trainings")
-    found: list[pd.DataFrame] = []
-    for trial in trials(slice_):
-        done = own / f"{trial.name}.parquet"
-        if not done.exists():
-            folder = own / trial.name
-            table = _train(slice_, trial, store, origin, machine, gpus, folder)
-            tablefile.write(done, table)
-            shutil.rmtree(folder)
-        found.append(tablefile.read(done))
-        progress.advance(detail=trial.name)
-    tablefile.write(output, pd.concat(found, ignore_index=True))
-    write_json(output.with_suffix(".json"), provenance.describe(slice_) | {"start": begun})
-    shutil.rmtree(work)
+def _done(path: Path) -> pd.DataFrame | None:
+    """What a training left that is done; None where there is nothing, or nothing whole."""
+    try:
+        return tablefile.read(path)
+    except InputError:
+        return None
 
 
 def _own_folder(slice_: FewShotSlice, store: Store, begun: str | None, work: Path) -> Path:
