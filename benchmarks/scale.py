@@ -27,10 +27,11 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from fxcore import contents, machine, paths
+from fxcore import contents, machine, paths, tablefile
 from fxcore.cli import main as fxcore
 from fxcore.data import duplicates
 from fxcore.data.store import open_stores
+from fxcore.files import sha256, write_json
 from fxcore.params import experiment, present
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
@@ -128,15 +129,15 @@ def stores(file: Path) -> None:
         np.save(folder / "masks.npy", np.empty((0, 1, side, side // 8), dtype=np.uint8))
         np.save(folder / "thumbs.npy", small[rows])
         for name, table in tables(slice_.dataset, key, hashes[rows], patients[rows], at).items():
-            table.to_parquet(folder / f"{name}.parquet", index=False)
+            tablefile.write(folder / f"{name}.parquet", table)
         manifest = {
             "adapter": slice_.dataset.adapter,
             "synthetic": True,
             "images": len(rows),
             "params": json.loads(slice_.canonical()),
-            "files": dict.fromkeys(paths.STORE_FILES[:-1], "0"),
+            "files": dict.fromkeys(paths.STORE_FILES[:-1], "0") | {"thumbs.npy": sha256(folder / "thumbs.npy")},
         }
-        (folder / paths.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        write_json(folder / paths.MANIFEST, manifest)
 
 
 def tables(
@@ -196,10 +197,10 @@ def predictions(file: Path) -> None:
         chosen[key] = {"classification": {"student": 1, "teacher": 1, "choice": "teacher"}}
     output = paths.predictions(results, run)
     output.parent.mkdir(parents=True)
-    pd.concat(parts, ignore_index=True).to_parquet(output, index=False)
+    tablefile.write(output, pd.concat(parts, ignore_index=True))
     facts = {"params": json.loads(make.score_slice(params, run).canonical()), "chosen": chosen}
     facts |= {"seen": {key: {"classification": 1} for key in chosen}, "candidates": [], "snapshots": []}
-    paths.choice(results, run).write_text(json.dumps(facts), encoding="utf-8")
+    write_json(paths.choice(results, run), facts)
 
 
 # What is timed

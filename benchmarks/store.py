@@ -61,7 +61,7 @@ def main() -> None:
         )
         store = Store(folder / "store")
         decoded = rate(lambda row: np.asarray(Image.open(folder / f"{row}.png")))
-        mapped = rate(lambda row: np.array(store.images[row]))
+        mapped = rate(lambda row: store.image(row))
     sys.stdout.write(
         f"decode PNG {SIDE} x {SIDE} (Pillow): {decoded:,.0f} images a second\n"
         f"read the store, {STORE} x {STORE}: {mapped:,.0f} images a second\n"

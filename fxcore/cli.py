@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import fxcore
@@ -17,7 +18,7 @@ from fxcore import commands as run
 from fxcore import study_commands as study
 from fxcore.arguments import Arguments
 from fxcore.contents import ALL_FIGURES, ALL_TABLES
-from fxcore.errors import InputError
+from fxcore.errors import InputError, refusal
 from fxcore.machine import place
 from fxcore.plan import PHASES
 from fxcore.predict.options import Options
@@ -291,6 +292,7 @@ def _logging(path: Path | None, rank: int) -> None:
     )
     logging.getLogger("fxcore").setLevel(logging.ERROR if rank else logging.INFO)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a log that cannot be written, say on a full disk, would be told with tracebacks
 
 
 def _hesitate(others: bool) -> None:
@@ -308,21 +310,27 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv, Arguments(argv=argv))
     path = getattr(arguments, "log", None)
     rank, processes = place()
-    _logging(path, rank)
     try:
+        _logging(path, rank)
         arguments.execute(arguments)
     except (InputError, FloatingPointError) as error:
         _hesitate(rank > 0)
-        line = f"fxcore {arguments.command}: {error}"
-        if path is not None:
-            with path.open("a", encoding="utf-8") as sink:
-                sink.write(f"{line}\n")
-        sys.stderr.write(f"{line}\n")
-        return 2
+        return _said(f"fxcore {arguments.command}: {error}", path)
     except KeyboardInterrupt:
         return 130
-    except Exception:
+    except Exception as error:
         _hesitate(processes > 1)
+        if known := refusal(error):
+            return _said(f"fxcore {arguments.command}: {known}", path)
         log.exception("fxcore %s failed", arguments.command)
         raise
     return 0
+
+
+def _said(line: str, path: Path | None) -> int:
+    """Say a line in the log, where the disk has room for it, and in the terminal; the exit code for bad input."""
+    if path is not None:
+        with suppress(OSError), path.open("a", encoding="utf-8") as sink:
+            sink.write(f"{line}\n")
+    sys.stderr.write(f"{line}\n")
+    return 2

@@ -1,4 +1,8 @@
-"""The one exception for bad input: a line the user can act on, never a traceback."""
+"""What a user reads of an error: a line to act on, never a traceback."""
+
+from __future__ import annotations
+
+import errno
 
 from fxcore.escaping import one_line
 
@@ -13,3 +17,21 @@ class InputError(Exception):
         """The message as one line: names and cells of files have breaks and control characters, which a terminal obeys."""
         line = one_line(super().__str__())
         return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+
+
+def refusal(error: Exception) -> str | None:
+    """What a person can do where the machine has no more memory or disk; None for any other error."""
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EROFS,
+        errno.EACCES,
+    ):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}cannot be written ({error.strerror}); make room or rights there, and start again"
+    said = str(error)
+    if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
+        first = (said.splitlines() or ["no more memory"])[0]
+        return f"{first}; give the machine more, or set fewer threads or smaller batches, and start again"
+    return None

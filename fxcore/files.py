@@ -1,49 +1,118 @@
-"""Writing files so that nothing half-written ever stands under a declared name."""
+"""Writing files so that nothing half-written ever stands under a declared name, and reading back exactly what was written."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fxcore.errors import InputError
 
 _CHUNK = 1 << 20
+_SEAL = '\n "seal": "'
+"""What stands between a JSON object and the SHA-256 of all before."""
+_REFUSED = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EROFS, errno.EACCES, errno.EPERM),
+)
+"""Errors of the system that a person can do something about."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in one line that the system refused what writing `path` takes.
+
+    Raises:
+        InputError: the disk is full, or broken, or somebody else's.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}{where}); make room or rights there, and start again"
+        ) from error
+
+
+def _part(path: Path) -> Path:
+    """A name beside `path` that no other process gives."""
+    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}.part")
+
+
+def _host() -> str:
+    return f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+
+
+@cache
+def _tidy(folder: Path) -> None:
+    """Remove what killed processes of this machine left in a folder; once, since others may write a hundred thousand files there."""
+    for part in folder.glob(f".*.{_host()}-*.part"):
+        pid = part.name.removesuffix(".part").rpartition("-")[2]
+        if pid.isdecimal() and not _runs(int(pid)):
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; move it there when the block ends well, remove it otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.touch()
-    mode = part.stat().st_mode
-    try:
-        yield part
-        part.chmod(mode)  # some libraries make files that only their owner can read
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Yield a temporary name beside `path`; move it there when the block ends well, remove it otherwise.
+
+    Raises:
+        InputError: the system refuses, for example because the disk is full; what was there before is still there.
+    """
+    part = _part(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
+        try:
+            part.touch()
+            mode = part.stat().st_mode
+            yield part
+            part.chmod(mode)  # some libraries make files that only their owner can read
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a new, empty folder beside `path`; put it in the place of `path` when the block ends well, remove it otherwise."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.mkdir(parents=True)
-    try:
-        yield part
-        shutil.rmtree(path, ignore_errors=True)
-        part.replace(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    """Yield a new, empty folder beside `path`; put it in the place of `path` when the block ends well, remove it otherwise.
+
+    Raises:
+        InputError: the system refuses, for example because the disk is full.
+    """
+    part = _part(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
+        try:
+            part.mkdir()
+            yield part
+            shutil.rmtree(path, ignore_errors=True)
+            part.replace(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,9 +121,36 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write `content` as JSON whose bytes depend on nothing but the content (sorted keys, no NaN), atomically."""
-    write_text(path, json.dumps(content, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+def write_json(path: Path, content: object, seal: bool = True) -> None:
+    """Write an object as JSON whose bytes depend on nothing but the content (sorted keys, no NaN), atomically.
+
+    Its last entry is a seal, for `read_json`; not in files that only other programs and people read.
+    """
+    text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
+    write_text(path, sealed(text) if seal else f"{text}\n")
+
+
+def sealed(text: str) -> str:
+    """A JSON object with the SHA-256 of all that stands before as its last entry."""
+    body = text.removesuffix("}").rstrip()
+    return _closed(body if body == "{" else f"{body},")
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """The object that was sealed.
+
+    Raises:
+        ValueError: this is no JSON object that was sealed, or a character has changed.
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict) or text != _closed(text.rpartition(_SEAL)[0]):
+        raise ValueError("it does not have the checksum that it was written with")
+    del content["seal"]
+    return content
+
+
+def _closed(body: str) -> str:
+    return f'{body}{_SEAL}{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'
 
 
 def is_there(path: Path) -> bool:
@@ -79,7 +175,7 @@ def link(source: Path, target: Path) -> None:
     if target.exists() and target.samefile(source):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = _part(target)
     part.unlink(missing_ok=True)
     try:
         os.link(source, part)
@@ -92,12 +188,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """What a JSON file of the results says.
 
     Raises:
-        InputError: it is not readable; how to make it again.
+        InputError: it is not readable, or not what was written; how to make it again.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return unsealed(path.read_bytes().decode())
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: not readable ({error}); make it again with: snakemake --cores all --force -- {path}"
-        ) from error
-    return content
+        raise InputError(f"{path}: not readable ({error}); {again(path)}") from error
+
+
+def again(path: Path) -> str:
+    """What to do about a file of the results that is not right."""
+    return f"make it again with: snakemake --cores all --force -- {path}"

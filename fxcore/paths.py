@@ -136,7 +136,7 @@ def validation(results: Path) -> Path:
 
 def leakage(results: Path, what: str) -> Path:
     """What `lists` share, and what `runs` test of what they trained on."""
-    return results / "metrics" / "leakage" / f"{what}.csv"
+    return results / "metrics" / "leakage" / f"{what}.parquet"
 
 
 def weights(results: Path, run: str) -> Path:

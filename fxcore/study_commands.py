@@ -23,8 +23,7 @@ def corpus(arguments: Arguments) -> None:
 
 def ssl(arguments: Arguments) -> None:
     """Pretrain a backbone without labels, at one resolution."""
-    import pandas as pd
-
+    from fxcore import tablefile
     from fxcore.cxrlt.ssl import ssl as run
     from fxcore.data.store import open_stores
 
@@ -33,7 +32,7 @@ def ssl(arguments: Arguments) -> None:
     here = granted(arguments)
     if launched(arguments, here):
         return
-    rows = pd.read_parquet(paths.corpus(results, "parquet"))
+    rows = tablefile.read(paths.corpus(results, "parquet"))
     stores = open_stores(results, rows["source"].unique(), slice_.store_size)
     output = paths.ssl(results, backbone, arguments.resolution)
     work = paths.cxrlt_work(results, backbone, f"{arguments.resolution}.safetensors")

@@ -6,7 +6,6 @@ Methods that take wildcards are Snakemake input and params functions.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from fxcore import paths, sources
 from fxcore.data.native import Native, files_of, fingerprints, locate
 from fxcore.errors import InputError
+from fxcore.files import read_json
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params
 from fxcore.slices.make import retrieve_slice
@@ -126,8 +126,10 @@ class Supply:
             except InputError:
                 if not (paths.store(self._results, key, size) / "manifest.json").exists():
                     raise
-                record = paths.store_native(self._results, key, size)
-                found[key] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+                try:
+                    found[key] = read_json(paths.store_native(self._results, key, size))
+                except InputError:  # lost or damaged: the store is made again
+                    found[key] = {}
         return found
 
     def normalize_sources(self, wildcards: Wildcards) -> list[str]:

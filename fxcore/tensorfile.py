@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.files import atomic
+from fxcore.files import atomic, sealed, unsealed
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
@@ -28,8 +29,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
     try:
         with atomic(path) as part:
             # One entry: safetensors writes several in no fixed order.
-            save_file(whole, part, {"fxcore": json.dumps({**facts, "sha256": found}, sort_keys=True)})
-    except (OSError, SafetensorError) as error:
+            save_file(whole, part, {"fxcore": sealed(json.dumps({**facts, "sha256": found}, sort_keys=True))})
+    except SafetensorError as error:
         raise InputError(f"{path}: cannot be written ({error}); make room or rights there, and start again") from error
     return found
 
@@ -42,7 +43,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as opened:
-            facts: dict[str, Any] = json.loads((opened.metadata() or {}).get("fxcore", "{}"))
+            facts = unsealed((opened.metadata() or {}).get("fxcore", "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
         if not isinstance(facts, dict):
             raise ValueError("its facts are none")
@@ -60,7 +61,12 @@ def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def again(path: Path) -> str:
-    """What to do about a file that is not right."""
+    """What to do about a file that is not right; what is kept of a run is a second name of its checkpoints (`training/keep.py`)."""
+    for folder in path.parents:
+        if folder.parent.name == "kept" and (folder / paths.MANIFEST).exists():
+            other = paths.checkpoints(folder.parents[1], folder.name) / path.relative_to(folder)
+            both = f"delete it and {other}, and make both again"
+            return f"{both} with: snakemake --cores all --force -- {folder / paths.MANIFEST}"
     return f"delete it and make it again; if a run made it: snakemake --cores all -- {path}"
 
 

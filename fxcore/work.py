@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from fxcore import paths
+from fxcore.errors import InputError
+from fxcore.files import read_json
 from fxcore.params.experiment import Params
 from fxcore.params.families import rule
 from fxcore.params.registry import registry
@@ -48,7 +49,10 @@ class Sizes:
         """What the splits of a dataset count; None before they are made."""
         if key not in self._manifests:
             path = paths.split(Path(self.params.results_root), key, "json")
-            self._manifests[key] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+            try:
+                self._manifests[key] = read_json(path)
+            except InputError:  # not there yet, or damaged: a job that needs them says so, planning must go on
+                self._manifests[key] = None
         return self._manifests[key]
 
     def _before(self, key: str) -> tuple[Mapping[Split, int], bool] | None:

@@ -8,6 +8,7 @@ import yaml
 
 from fxcore import versioning
 from fxcore.errors import InputError
+from fxcore.files import write_json
 from fxcore.plan import Plan
 from tests.conftest import TINY, changed
 
@@ -131,7 +132,7 @@ def test_certifying_brings_back_runs_that_dvc_has_verified_and_no_others(monkeyp
         folder = Path("results/kept") / run
         folder.mkdir(parents=True)
         (folder / "cycle_1.safetensors").touch()
-        (folder / "manifest.json").write_text('{"provenance": {}, "files": {"cycle_1.safetensors": ""}}')
+        write_json(folder / "manifest.json", {"provenance": {}, "files": {"cycle_1.safetensors": ""}})
     ran = _tools(monkeypatch)
     versioning.certify(phase, targets)
     assert {path.parent.name for path in Path("results").glob("checkpoints/*/cycle_1.safetensors")} == expected

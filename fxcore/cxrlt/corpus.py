@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fxcore import provenance
+from fxcore import provenance, tablefile
 from fxcore.data.store import Store
 from fxcore.errors import InputError
-from fxcore.files import atomic, write_json
+from fxcore.files import write_json
 from fxcore.params.cxrlt import Held
 from fxcore.passes import Split
 from fxcore.seeding import derive
@@ -68,8 +68,7 @@ def corpus(slice_: CorpusSlice, stores: Mapping[str, Store], rows: Path, facts: 
         left_out = {"holdout": int(held.sum()), "evaluated": int(judges.sum())}
         said[key] = _counted(store, splits, asked, taken, against) | {"left_out": left_out}
     table = pd.concat(parts, ignore_index=True).astype({"source": "category"})
-    with atomic(rows) as part:
-        table.to_parquet(part, index=False)
+    tablefile.write(rows, table)
     write_json(facts, {"provenance": provenance.describe(slice_), "sources": said, "total": len(table)})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxcore import provenance
+from fxcore import provenance, tablefile
 from fxcore.cxrlt.corpus import JUDGES
 from fxcore.cxrlt.labels import targets_in
 from fxcore.cxrlt.metrics import Frequency, group_means, groups, metrics
@@ -46,7 +46,7 @@ def evaluate_head(
         InputError: predictions that cannot be read, or of other images or classes than the sets'.
     """
     told = {name: read_json(path.with_suffix(".json")) for name, path in predictions.items()}
-    tables = [_placed(_read(path), stores) for path in predictions.values()]
+    tables = [_placed(tablefile.read(path), stores) for path in predictions.values()]
     prevalence: dict[str, float] = next(iter(told.values()))["prevalence"]
     frequency = groups(prevalence, slice_.frequency.head, slice_.frequency.tail)
     results: dict[str, Any] = {}
@@ -206,12 +206,3 @@ def _placed(table: pd.DataFrame, stores: Mapping[str, Store]) -> pd.DataFrame:
         about = stores[str(key)].table[["image", "study"]]
         parts.append(part.join(about, on="row"))
     return pd.concat(parts)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: not readable predictions ({error}); make them again with: snakemake --cores all --force -- {path}"
-        ) from error

@@ -70,7 +70,7 @@ class LabelledImages(Dataset[Tensor]):
     """Images of several stores as heads see them, indexed by (store, row, seed)."""
 
     def __init__(self, stores: Sequence[Store], side: int, how: Fit) -> None:
-        self.images, self.rescale = [store.images for store in stores], how.rescale
+        self.stores, self.rescale = stores, how.rescale
         bicubic = {"interpolation": v2.InterpolationMode.BICUBIC, "antialias": True}
         self.plain = v2.Resize((side, side), **bicubic)
         self.random = v2.Compose(
@@ -79,7 +79,7 @@ class LabelledImages(Dataset[Tensor]):
 
     def __getitem__(self, key: Key) -> Tensor:
         store, row, seed = key
-        picture = torch.from_numpy(self.images[store][row].copy())[None]
+        picture = torch.from_numpy(self.stores[store].image(row))[None]
         if seed == PLAIN:
             return self._stretched(self.plain(picture))
         with torch.random.fork_rng(devices=[]):

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fxcore import provenance
+from fxcore import provenance, tablefile
+from fxcore.alone import alone
 from fxcore.cxrlt.corpus import JUDGES, held_out
 from fxcore.cxrlt.features import LabelledImages, frozen
 from fxcore.cxrlt.fitting import Featured, Fitting, Listed
@@ -24,7 +25,7 @@ from fxcore.data.store import Store, groups
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import observed
 from fxcore.evaluation.classification import Labelled, average_precision
-from fxcore.files import atomic, write_json
+from fxcore.files import write_json
 from fxcore.machine import Machine
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
@@ -112,7 +113,7 @@ def head(
     lists = Lists(slice_, stores)
     how, epochs = slice_.fit, slice_.head.stop or slice_.head.epochs
     seed = derive(slice_.seed, "head", slice_.name)
-    with watched(), runtime.lease(gpus):
+    with watched(), runtime.lease(gpus), alone(work, f"training head {slice_.name}"):
         device = runtime.device(machine, gpus)
         network = frozen(backbone, how.blocks)
         network.network.to(device)
@@ -141,8 +142,7 @@ def head(
     facts["images"] = {"train": len(train), "held_out": len(validation)}
     made = provenance.describe(slice_) | facts
     write(weights, final.heads[0].state_dict(), {"provenance": made, "classes": list(lists.classes)})
-    with atomic(predictions) as part:
-        table.to_parquet(part, index=False)
+    tablefile.write(predictions, table)
     write_json(predictions.with_suffix(".json"), made)
     save.remove()
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fxcore import provenance
+from fxcore.alone import alone
 from fxcore.cxrlt import starting
 from fxcore.cxrlt.masking import masks
 from fxcore.cxrlt.objective import GLOBALS, Learner, Seen, losses
@@ -276,6 +277,8 @@ def ssl(
     with watched(), runtime.lease(gpus if processes == 1 else 0), ExitStack() as held:
         device = runtime.device(machine, gpus)
         group = held.enter_context(parallel.together(device))
+        if group.first:
+            held.enter_context(alone(work, f"training {slice_.backbone} at {slice_.stage.resolution} pixels"))
         trainer = Pretrainer(slice_, corpus, stores, device, machine.workers, group)
         began = None if start is None else _begin(trainer, start)
         told = {"slice": slice_.model_dump(mode="json"), "began": began}

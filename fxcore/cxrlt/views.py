@@ -40,7 +40,7 @@ class CropSamples(Dataset[Views]):
     ) -> None:
         """`corpus` has columns source and row; sides of crops in pixels."""
         self.sources = corpus["source"].astype("category")
-        self.images = [stores[key].images for key in self.sources.cat.categories]
+        self.stores = [stores[key] for key in self.sources.cat.categories]
         self.codes, self.rows = self.sources.cat.codes.to_numpy(), corpus["row"].to_numpy()
         first, second, small = how.blur
         self.first = _transform(resolution, how.global_area, first, 0.0, how)
@@ -53,7 +53,7 @@ class CropSamples(Dataset[Views]):
 
     def __getitem__(self, key: Key) -> Views:
         place, seed = key
-        picture = torch.from_numpy(self.images[self.codes[place]][self.rows[place]].copy())[None]
+        picture = torch.from_numpy(self.stores[self.codes[place]].image(self.rows[place]))[None]
         with torch.random.fork_rng(devices=[]):
             seed_torch(seed)
             large = [self.first(picture), self.second(picture)]

@@ -10,9 +10,13 @@ import ctypes
 import hashlib
 import json
 import logging
+import os
+import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 from math import isfinite
@@ -26,7 +30,7 @@ from numpy.typing import NDArray
 from fxcore.data import duplicates, images, rle, shapes
 from fxcore.data.records import Box, Record
 from fxcore.errors import InputError
-from fxcore.files import is_there
+from fxcore.files import is_there, writing
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 from fxcore.progress import Progress
@@ -46,9 +50,8 @@ class Decoded:
     """What is known of a picture once it is decoded.
 
     Its native size; its masks as COCO's counts, in the record's order; a digest of the stored pixels and a perceptual hash; the mean
-    of its corners and of the band where lungs lie, 0..255; and why it cannot be used, if so: because the picture itself is
-    `unreadable`, or because
-    something that is said of it does not fit.
+    of its corners and of the band where lungs lie, 0..255; CRC-32 of its pixels and its masks as stored; and why it cannot be used, if
+    so: because the picture itself is `unreadable`, or because something that is said of it does not fit.
     """
 
     width: int
@@ -58,6 +61,8 @@ class Decoded:
     hash: int
     corners: float
     band: float
+    crc: int = 0
+    mask_crc: int = 0
     wrong: str | None = None
     unreadable: bool = False
 
@@ -84,7 +89,14 @@ def rows_of_masks(records: Sequence[Record]) -> list[int]:
 def _arrays(work: Path, images_: int, masked: int, classes: int, side: int) -> None:
     small = (images_, duplicates.SIDE, duplicates.SIDE)
     for name, shape in zip(ARRAYS, ((images_, side, side), (masked, classes, side, -(-side // 8)), small), strict=True):
-        np.lib.format.open_memmap(work / name, mode="w+", dtype=np.uint8, shape=shape).flush()
+        path = work / name
+        with writing(path):
+            np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+            if hasattr(
+                os, "posix_fallocate"
+            ):  # else a full disk is no error of a mapped file, but a signal that ends the job
+                with path.open("r+b") as array:
+                    os.posix_fallocate(array.fileno(), 0, path.stat().st_size)
 
 
 def decode(
@@ -125,11 +137,22 @@ def _mapped(work: Iterator[Any], processes: int) -> Iterator[tuple[int, list[Dec
     # Forked from a server that has no threads and has imported what they need, once for all.
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__, "fxcore.data.dicom"])
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_keep_memory) as pool:
+    with _watched(), ProcessPoolExecutor(processes, mp_context=context, initializer=_keep_memory) as pool:
         ahead = deque(pool.submit(_chunk, one) for one in islice(work, 2 * processes))
         while ahead:
             yield ahead.popleft().result()
             ahead.extend(pool.submit(_chunk, one) for one in islice(work, 1))
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process that decodes pictures died, probably for want of memory; give the machine more, or set fewer threads in"
+            " local.yaml, and start again; what is decoded is not decoded again"
+        ) from error
 
 
 def _keep_memory() -> None:
@@ -154,21 +177,27 @@ class _Journal:
             for line in lines[1:]:
                 self._take(line)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{identity}\n", encoding="utf-8")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{identity}\n", encoding="utf-8")
 
     def _take(self, line: str) -> None:
-        try:
-            start, found = json.loads(line)
-        except ValueError:
-            return  # the line that was being written when the job was killed
+        crc, _, text = line.partition(" ")
+        if crc != _crc(text):
+            return  # the line that was being written when the job was killed, or a damaged one
+        start, found = json.loads(text)
         self.found[start] = [Decoded(**one | {"masks": tuple(one["masks"])}) for one in found]
 
     def add(self, start: int, found: list[Decoded]) -> None:
         """Put down that the chunk from row `start` on is done."""
         self.found[start] = found
-        with self.path.open("a", encoding="utf-8") as sink:
-            sink.write(f"{json.dumps([start, [asdict(one) for one in found]])}\n")
+        text = json.dumps([start, [asdict(one) for one in found]])
+        with writing(self.path), self.path.open("a", encoding="utf-8") as sink:
+            sink.write(f"{_crc(text)} {text}\n")
+
+
+def _crc(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def _chunk(work: tuple[Job, int, list[int], Sequence[Record]]) -> tuple[int, list[Decoded]]:
@@ -191,7 +220,7 @@ def _one(
                 f"{record.where}: {record.file} has the value {image.min()} in every pixel; download it again"
             )
     except InputError as error:
-        return Decoded(0, 0, (), "", 0, 0.0, 0.0, str(error), unreadable=is_there(record.file))
+        return Decoded(0, 0, (), "", 0, 0.0, 0.0, wrong=str(error), unreadable=is_there(record.file))
     height, width = image.shape
     try:
         _check_stated(record, width, height)
@@ -199,11 +228,12 @@ def _one(
             _check_box(box, record, width, height)
         counts = [] if packed is None else _masks(job, record, height, width, packed)
     except InputError as error:
-        return Decoded(0, 0, (), "", 0, 0.0, 0.0, str(error))
+        return Decoded(0, 0, (), "", 0, 0.0, 0.0, wrong=str(error))
     picture[:] = images.resize(image, job.side)
     thumb[:] = duplicates.thumb(picture)
     digest = hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
-    return Decoded(width, height, tuple(counts), digest, duplicates.perceptual(thumb), *_brightness(picture))
+    sums = zlib.crc32(picture.data), 0 if packed is None else zlib.crc32(packed.data)
+    return Decoded(width, height, tuple(counts), digest, duplicates.perceptual(thumb), *_brightness(picture), *sums)
 
 
 def _masks(job: Job, record: Record, height: int, width: int, packed: NDArray[np.uint8]) -> list[str]:

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fxcore import tablefile
 from fxcore.data import duplicates
 from fxcore.data.assign import assign, compared
 from fxcore.data.split import LIKE_OFFICIAL
 from fxcore.data.store import Store
-from fxcore.files import atomic
 from fxcore.params.splits import Policy
 from fxcore.passes import Split
 from fxcore.slices.data import LeakageSlice, SplitRule
@@ -39,10 +39,8 @@ def leakage(slice_: LeakageSlice, stores: Mapping[str, Store], lists: Path, runs
         parts.append(found.assign(policy=policy))
     table = pd.concat(parts, ignore_index=True)
     columns = ["policy", *(one for one in table.columns if one != "policy")]
-    with atomic(lists) as part:
-        table[columns].to_csv(part, index=False)
-    with atomic(runs) as part:
-        pd.DataFrame(_of_runs(slice_, stores, groups, images)).to_csv(part, index=False)
+    tablefile.write(lists, table[columns])
+    tablefile.write(runs, pd.DataFrame(_of_runs(slice_, stores, groups, images)))
 
 
 def _assigned(

@@ -36,7 +36,7 @@ class Samples(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         row, seed = key
-        sample: dict[str, Any] = {"image": tv_tensors.Image(torch.from_numpy(self.store.images[row].copy())[None])}
+        sample: dict[str, Any] = {"image": tv_tensors.Image(torch.from_numpy(self.store.image(row))[None])}
         if self.task is Task.LOCALIZATION:
             sample |= self._boxes(row)
         elif self.task is Task.SEGMENTATION:
@@ -124,13 +124,16 @@ def loader(samples: Samples, batches: list[list[tuple[int, int]]], workers: int,
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Say in one line that a process which loads data died; PyTorch notices wherever the job is at that moment.
+    """Say in one line what went wrong in a process which loads data, or that one died; PyTorch notices wherever the job is then.
 
     Raises:
-        InputError: one did.
+        InputError: one found something wrong with the data, or died.
     """
     try:
         yield
+    except InputError as error:
+        *_, last = str(error).strip().splitlines()  # PyTorch adds the traceback
+        raise InputError(last.removeprefix(f"{InputError.__module__}.{InputError.__name__}: ")) from error
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker (pid"):
             raise

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fxcore import sources
+from fxcore import sources, tablefile
+from fxcore.alone import alone
 from fxcore.data import checks, published
 from fxcore.data.decode import ARRAYS, Decoded, decode, rows_of_masks
 from fxcore.data.intake import Intake, check, intake, usable
@@ -19,11 +20,14 @@ from fxcore.data.manifest import manifest
 from fxcore.data.native import Native, Problems, adapter_of, checksums, files_of, fingerprints
 from fxcore.data.records import Record
 from fxcore.errors import InputError
-from fxcore.files import atomic, sha256, write_json
+from fxcore.files import sha256, write_json
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Task
 from fxcore.paths import STORE_FILES
 from fxcore.slices.data import StoreSlice
+
+CHECKSUMS = ("crc", "mask_crc")
+"""Columns of the table of images."""
 
 
 def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, processes: int = 1) -> None:
@@ -32,6 +36,11 @@ def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, proce
     Raises:
         InputError: anything that contradicts the format, the parameters, or itself; no file of the store is written then.
     """
+    with alone(work, f"making the store of {slice_.key}"):
+        _normalize(slice_, native, store, work, processes)
+
+
+def _normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, processes: int) -> None:
     key, dataset = slice_.key, slice_.dataset
     version = adapter_of(dataset).VERSION
     files, problems = files_of(key, dataset, native), Problems()
@@ -46,8 +55,7 @@ def normalize(slice_: StoreSlice, native: Native, store: Path, work: Path, proce
     tables["images"]["published"] = [lists.get(Path(record.image).stem) for record in taken.records]
     outcome = checks.run(taken, decoded, dataset)
     for name, table in tables.items():
-        with atomic(store / f"{name}.parquet") as part:
-            table.to_parquet(part, index=False)
+        tablefile.write(store / f"{name}.parquet", table)
     for name in ARRAYS:
         (work / name).replace(store / name)
     made = manifest(slice_, tables, version) | {
@@ -111,11 +119,14 @@ def tables_of(
             r.labels is not None,
             r.boxes is not None,
             r.masks is not None,
+            one.crc,
+            one.mask_crc,
         )
         for r, one in zip(records, decoded, strict=True)
     ]
     names = ("image", "patient", "study", "group", "official", "view", "width", "height", "hash")
-    table = pd.DataFrame(rows, columns=[*names, "has_labels", "has_boxes", "has_masks"]).astype({"hash": "uint64"})
+    more = ("has_labels", "has_boxes", "has_masks", *CHECKSUMS)
+    table = pd.DataFrame(rows, columns=[*names, *more]).astype({"hash": "uint64", **dict.fromkeys(CHECKSUMS, "uint32")})
     table["usable"] = [one not in left_out for one in table["image"]]
     table["mask_row"] = np.where(table["has_masks"], mask_rows, -1)
     labels = pd.DataFrame(

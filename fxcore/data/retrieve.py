@@ -109,7 +109,7 @@ def retrieve(
             wanted, facts = _wanted(slice_, place, patience)
             entries = _all(key, route, wanted, place, connections, patience)
         _clear(place)
-    write_json(record, {"dataset": key, "route": route.kind, **facts, **_summary(entries)})
+    write_json(record, {"dataset": key, "route": route.kind, **facts, **_summary(entries)}, seal=False)
     size = sum(sum(one.holds.values()) or one.size for one in entries)
     files = sum(len(one.holds) or 1 for one in entries)
     said = f"{key}: {files:,} files, {amount(size, 'B')}, are in {folder}, each as it was when it was verified\n"

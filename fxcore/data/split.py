@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from fxcore import provenance
+from fxcore import provenance, tablefile
 from fxcore.data.assign import assign, compared, listed
 from fxcore.data.published import LISTS
 from fxcore.data.store import ANNOTATED, Store
 from fxcore.errors import InputError
-from fxcore.files import atomic, write_json
+from fxcore.files import write_json
 from fxcore.passes import Split
 from fxcore.slices.data import SplitSlice
 
@@ -44,8 +44,7 @@ def split(slice_: SplitSlice, stores: Mapping[str, Store], output: Callable[[str
         for key, part in parts.items()
     }
     for key, part in parts.items():
-        with atomic(output(key, "parquet")) as sink:
-            stores[key].table[["image"]].join(part).to_parquet(sink, index=False)
+        tablefile.write(output(key, "parquet"), stores[key].table[["image"]].join(part))
         rule = slice_.datasets[key].model_dump(mode="json")
         write_json(output(key, "json"), {**provenance.describe(slice_), "family": slice_.family, **rule, **facts[key]})
 

@@ -3,26 +3,28 @@
 `images.npy` (images, S, S) grey uint8; `masks.npy` (masked images, classes, S, S / 8) one bit a pixel; `images.parquet` a row
 an image in the order of `images.npy`; `labels.parquet` raw codes; `boxes.parquet` and `masks.parquet` in native pixels.
 The columns `patient` and `study` of `images.parquet` group images; where a release names none, each image is one of its own.
-`thumbs.npy` (images, 32, 32) are what pictures of different datasets are compared by. Which images train, choose and test is no
+`thumbs.npy` (images, 32, 32) are what pictures of different datasets are compared by. The columns `crc` and `mask_crc` are CRC-32 of
+an image's pixels and of its masks as stored, which reading them checks. Which images train, choose and test is no
 part of a store but a list of its own (`split`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import zlib
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fxcore import paths
-from fxcore.data import codes
+from fxcore import paths, tablefile
+from fxcore.data import codes, duplicates
 from fxcore.errors import InputError
+from fxcore.files import again, read_json, sha256
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split, Task
 from fxcore.slices.data import Heads
@@ -41,31 +43,41 @@ class Store:
             InputError: a file is missing or is no part of a store, or the splits are those of another one.
         """
         self.folder, self.listed = folder, listed
-        try:
-            self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            self.images = np.load(folder / "images.npy", mmap_mode="r")
-            self.packed_masks = np.load(folder / "masks.npy", mmap_mode="r")
-            self.thumbs = np.load(folder / "thumbs.npy", mmap_mode="r")
-            self.table = pd.read_parquet(folder / "images.parquet")
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder}: not a readable store ({error}); build it again with: snakemake {folder}/manifest.json --force"
-            ) from error
+        self.manifest = read_json(folder / "manifest.json")
+        self.table = tablefile.read(folder / "images.parquet")
+        self.size = int(self.manifest["params"]["store_size"])
+        """Side of the stored images in pixels."""
+        self._images = self._array("images.npy", len(self.table), self.size, self.size)
+        classes = len(self.dataset.classes(Task.SEGMENTATION))
+        masked = int(self.table["mask_row"].max()) + 1
+        self._masks = self._array("masks.npy", masked, classes, self.size, -(-self.size // 8))
         if listed is not None:
             self._take(listed)
 
+    def _array(self, name: str, least: int, *shape: int) -> NDArray[np.uint8]:
+        """At `least` so many rows of a shape, mapped into memory."""
+        path = self.folder / name
+        try:
+            found: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
+            raise InputError(f"{path}: not readable ({error}); {again(path)}") from error
+        if len(found) < least or found.shape[1:] != shape or found.dtype != np.uint8 or not found.flags.c_contiguous:
+            raise InputError(f"{path}: is not of the other files of the store; {again(path)}")
+        return found
+
+    def _checked(self, name: str, row: int, values: NDArray[np.uint8], crc: str) -> NDArray[np.uint8]:
+        if zlib.crc32(values.data) != self.table[crc].iat[row]:
+            path = self.folder / name
+            raise InputError(
+                f"{path}: {self.table['image'].iat[row]} does not have the checksum it was stored with; {again(path)}"
+            )
+        return values
+
     def _take(self, listed: Path) -> None:
         """Take splits, and the groups that decided them, from a list; groups as files name them become `named`."""
-        try:
-            splits = pd.read_parquet(listed)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{listed}: not readable ({error}); build it again with: snakemake {listed} --force"
-            ) from error
+        splits = tablefile.read(listed)
         if splits["image"].tolist() != self.table["image"].tolist():
-            raise InputError(
-                f"{listed}: lists other images than {self.folder}; build it again with: snakemake {listed} --force"
-            )
+            raise InputError(f"{listed}: lists other images than {self.folder}; {again(listed)}")
         self.table["named"] = self.table["group"]
         self.table[["split", "group"]] = splits[["split", "group"]]
 
@@ -73,11 +85,6 @@ class Store:
     def listing(self) -> str:
         """A checksum of which images there are, and of the split of each."""
         return hashlib.sha256(self.table[["image", "split"]].to_csv(index=False).encode()).hexdigest()
-
-    @property
-    def size(self) -> int:
-        """Side of the stored images in pixels."""
-        return int(self.images.shape[-1])
 
     def heads(self, tasks: tuple[Task, ...]) -> Heads:
         """Classes and label policies of some of the dataset's tasks, as the store was made with."""
@@ -96,17 +103,17 @@ class Store:
         """Rows of the images that have a class of a task, by its place among the classes."""
         if task is Task.CLASSIFICATION:
             return np.flatnonzero(self._labels.iloc[:, index].eq(1).fillna(False))
-        table = pd.read_parquet(self.folder / f"{'boxes' if task is Task.LOCALIZATION else 'masks'}.parquet")
+        table = tablefile.read(self.folder / f"{'boxes' if task is Task.LOCALIZATION else 'masks'}.parquet")
         return np.unique(table.loc[table["label"] == index, "row"].to_numpy(np.int64))
 
     @cached_property
     def _labels(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "labels.parquet")
+        return tablefile.read(self.folder / "labels.parquet")
 
     @cached_property
     def _boxes(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """First box of every row (and one past the last), class index of every box, boxes as native xywh."""
-        table = pd.read_parquet(self.folder / "boxes.parquet")
+        table = tablefile.read(self.folder / "boxes.parquet")
         starts = np.searchsorted(table["row"], np.arange(len(self.table) + 1))
         return starts, table["label"].to_numpy(np.int64), table[["left", "top", "width", "height"]].to_numpy(np.float64)
 
@@ -127,9 +134,34 @@ class Store:
         """Width and height of the image as downloaded."""
         return int(self.table["width"].iat[row]), int(self.table["height"].iat[row])
 
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """An image, (S, S), to be changed as one likes.
+
+        Raises:
+            InputError: its pixels are not those that were stored.
+        """
+        return self._checked("images.npy", row, self._images[row].copy(), "crc")
+
+    @cached_property
+    def thumbs(self) -> NDArray[np.uint8]:
+        """Small pictures of all images, (images, 32, 32).
+
+        Raises:
+            InputError: they are not those that were stored.
+        """
+        path = self.folder / "thumbs.npy"
+        if sha256(path) != self.manifest["files"]["thumbs.npy"]:
+            raise InputError(f"{path}: does not have the checksum it was written with; {again(path)}")
+        return self._array("thumbs.npy", len(self.table), duplicates.SIDE, duplicates.SIDE)
+
     def mask(self, row: int) -> NDArray[np.bool_]:
-        """Masks of an annotated image, (classes, S, S)."""
-        packed = self.packed_masks[int(self.table["mask_row"].iat[row])]
+        """Masks of an annotated image, (classes, S, S).
+
+        Raises:
+            InputError: they are not those that were stored.
+        """
+        packed = self._masks[int(self.table["mask_row"].iat[row])].copy()
+        self._checked("masks.npy", row, packed, "mask_crc")
         return np.unpackbits(packed, axis=-1, count=self.size).astype(np.bool_)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -14,14 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fxcore import provenance
+from fxcore import provenance, tablefile
 from fxcore.data.store import OpenStores, Store, groups
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import Statistic, Values, class_mean, interval, replicates
 from fxcore.evaluation.classification import Labelled
 from fxcore.evaluation.metric import Metric
 from fxcore.evaluation.statistics import UNTRAINED, Measured, standing
-from fxcore.files import write_json
+from fxcore.files import read_json, write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
 from fxcore.slices.evaluate import EvaluateSlice, ScoreSlice
@@ -48,16 +47,9 @@ class Scored:
         Raises:
             InputError: it is not readable.
         """
-        try:
-            tables = dict(list(pd.read_parquet(predictions).groupby(["dataset", "task", "branch", "split"])))
-            facts = json.loads(choice.read_text(encoding="utf-8"))
-            how = ScoreSlice.model_validate(facts["params"])
-            return cls(tables, facts["chosen"], how, facts["seen"])
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"{predictions}: not readable predictions ({error}); make them again with: snakemake --cores all --force --"
-                f" {predictions}"
-            ) from error
+        tables = dict(list(tablefile.read(predictions).groupby(["dataset", "task", "branch", "split"])))
+        facts = read_json(choice)
+        return cls(tables, facts["chosen"], ScoreSlice.model_validate(facts["params"]), facts["seen"])
 
     def has(self, name: str, task: str) -> bool:
         """Whether the run was scored on a dataset and task."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fxcore import provenance
+from fxcore import provenance, tablefile
 from fxcore.data.store import OpenStores, Store
-from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import class_mean, replicates
 from fxcore.evaluation.evaluate import estimated, number
 from fxcore.evaluation.statistics import Measured
-from fxcore.files import write_json
+from fxcore.files import read_json, write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
 from fxcore.slices.few_shot import FewShotMetricsSlice, FewShotSlice
@@ -41,17 +39,9 @@ class Trained:
         Raises:
             InputError: it is not readable.
         """
-        try:
-            how = FewShotSlice.model_validate(
-                json.loads(predictions.with_suffix(".json").read_text(encoding="utf-8"))["params"]
-            )
-            ((dataset, (task,)),) = how.train.visits
-            return cls(pd.read_parquet(predictions), how, dataset, task)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"{predictions}: not readable predictions ({error}); make them again with: snakemake --cores all --force --"
-                f" {predictions}"
-            ) from error
+        how = FewShotSlice.model_validate(read_json(predictions.with_suffix(".json"))["params"])
+        ((dataset, (task,)),) = how.train.visits
+        return cls(tablefile.read(predictions), how, dataset, task)
 
     def of(self, samples: int) -> list[pd.DataFrame]:
         """The predictions of each draw of that many training images."""

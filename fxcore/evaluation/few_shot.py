@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fxcore import paths, provenance, sources
+from fxcore import paths, provenance, sources, tablefile
+from fxcore.alone import alone
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.evaluation.score import Scorer, choose
-from fxcore.files import atomic, write_json
+from fxcore.files import write_json
 from fxcore.machine import Machine
 from fxcore.passes import Split, Task
 from fxcore.progress import Progress
@@ -115,24 +116,31 @@ def few_shot(
     Raises:
         InputError: fewer training images than asked for, or weights that do not fit.
     """
-    begun = None if origin is None else weights(origin)[1]
-    own = _own_folder(slice_, store, begun, work)
-    progress = Progress(f"few_shot {slice_.train.run}", slice_.draws * len(slice_.samples), "trainings")
-    found: list[pd.DataFrame] = []
-    for trial in trials(slice_):
-        done = own / f"{trial.name}.parquet"
-        if not done.exists():
-            folder = own / trial.name
-            table = _train(slice_, trial, store, origin, machine, gpus, folder)
-            with atomic(done) as part:
-                table.to_parquet(part, index=False)
-            shutil.rmtree(folder)
-        found.append(pd.read_parquet(done))
-        progress.advance(detail=trial.name)
-    with atomic(output) as part:
-        pd.concat(found, ignore_index=True).to_parquet(part, index=False)
-    write_json(output.with_suffix(".json"), provenance.describe(slice_) | {"start": begun})
-    shutil.rmtree(work)
+    with alone(work, f"training {slice_.train.run} on few images"):
+        begun = None if origin is None else weights(origin)[1]
+        own = _own_folder(slice_, store, begun, work)
+        progress = Progress(f"few_shot {slice_.train.run}", slice_.draws * len(slice_.samples), "trainings")
+        found: list[pd.DataFrame] = []
+        for trial in trials(slice_):
+            done, folder = own / f"{trial.name}.parquet", own / trial.name
+            table = _done(done)
+            if table is None:
+                table = _train(slice_, trial, store, origin, machine, gpus, folder)
+                tablefile.write(done, table)
+            shutil.rmtree(folder, ignore_errors=True)
+            found.append(table)
+            progress.advance(detail=trial.name)
+        tablefile.write(output, pd.concat(found, ignore_index=True))
+        write_json(output.with_suffix(".json"), provenance.describe(slice_) | {"start": begun})
+        shutil.rmtree(work)
+
+
+def _done(path: Path) -> pd.DataFrame | None:
+    """What a training left that is done; None where there is nothing, or nothing whole."""
+    try:
+        return tablefile.read(path)
+    except InputError:
+        return None
 
 
 def _own_folder(slice_: FewShotSlice, store: Store, begun: str | None, work: Path) -> Path:

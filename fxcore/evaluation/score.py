@@ -16,14 +16,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fxcore import provenance
+from fxcore import provenance, tablefile
 from fxcore.data.loaders import watched
 from fxcore.data.store import OpenStores
 from fxcore.evaluation.bootstrap import observed
 from fxcore.evaluation.headline import headline
 from fxcore.evaluation.predictions import predict
 from fxcore.evaluation.statistics import UNTRAINED, Measured
-from fxcore.files import atomic, write_json
+from fxcore.files import write_json
 from fxcore.machine import Machine
 from fxcore.models.foundation import FoundationX
 from fxcore.params.training import Start
@@ -188,8 +188,7 @@ def score(
         validation = [_labelled(found, one.cell, Split.VAL) for one, found in chosen.items()]
         table = pd.concat([*validation, *scorer.test(chosen), *scorer.untrained()], ignore_index=True)
         followed = list(scorer.follow())
-    with atomic(predictions) as part:
-        table.to_parquet(part, index=False)
+    tablefile.write(predictions, table)
     facts = {"seen": scorer.seen, "snapshots": followed}
     write_json(choice, provenance.describe(slice_) | _choices(slice_.iou, candidates, chosen) | facts)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fxcore.files import atomic, write_json
+from fxcore.files import atomic, read_json, write_json
 
 
 def summary(
@@ -31,24 +30,24 @@ def summary(
     """
     found: dict[str, Any] = {}
     for run, path in metrics.items():
-        for dataset, tasks in _read(path)["test"].items():
+        for dataset, tasks in read_json(path)["test"].items():
             for task, cell in tasks.items():
                 value = _percent(cell[cell["choice"]][cell["metric"]]["value"])
                 found.setdefault(run, {}).setdefault(dataset, {})[task] = value
     if few_shot is not None:
         found["few_shot"] = {
             run: {samples: _percent(one["value"]) for samples, one in of["samples"].items()}
-            for run, of in _read(few_shot)["runs"].items()
+            for run, of in read_json(few_shot)["runs"].items()
         }
     if heads:
-        found["cxrlt"] = {name: _heads(_read(path)["results"]) for name, path in heads.items()}
-    write_json(output, found)
+        found["cxrlt"] = {name: _heads(read_json(path)["results"]) for name, path in heads.items()}
+    write_json(output, found, seal=False)
     with atomic(validation) as part, part.open("w", encoding="utf-8", newline="") as sink:
         columns = ("run", "cycle", "branch", "dataset", "task", "value")
         writer = csv.DictWriter(sink, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         for run, path in choices.items():
-            for one in _read(path)["candidates"]:
+            for one in read_json(path)["candidates"]:
                 writer.writerow(one | {"run": run, "value": _percent(one["value"])})
 
 
@@ -62,8 +61,3 @@ def _heads(results: Mapping[str, Any]) -> dict[str, Any]:
 
 def _percent(value: float | None) -> float | None:
     return None if value is None else round(100 * value, 2)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -5,7 +5,6 @@ An image whose JSON is already there, of the same bytes, weights and heads, is n
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from fxcore.complaint import nearest
 from fxcore.data import images, rle, transforms
 from fxcore.data.radiograph import radiographs, read
 from fxcore.errors import InputError
-from fxcore.files import sha256, write_json
+from fxcore.files import read_json, sha256, write_json
 from fxcore.models import artifact
 from fxcore.models.artifact import Weights
 from fxcore.models.foundation import Classification, Localization, Prediction, Segmentation
@@ -125,8 +124,8 @@ class Predictor:
     def done(self, job: Job) -> Found | None:
         """What an earlier call wrote of the same bytes with the same weights and heads."""
         try:
-            found: Found = json.loads(job.json.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found: Found = read_json(job.json)
+        except InputError:
             return None
         same = found.get("image_sha256") == job.sha256 and all(found.get(key) == of for key, of in self.made_by.items())
         return found if same and job.overlay.exists() else None

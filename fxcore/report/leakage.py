@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fxcore import paths
+from fxcore import paths, tablefile
 from fxcore.data.leakage import POLICIES
-from fxcore.errors import InputError
 from fxcore.passes import Split
 from fxcore.report.render import Table
 from fxcore.report.results import Results
 
-Row = Mapping[str, str]
+Row = Mapping[str, Any]
 COUNTS = ("images", "patients", "groups", "affected")
 LIST = ("held_dataset", "held_split", "other_dataset", "other_split")
 
@@ -48,14 +46,8 @@ def read(results: Results, what: str) -> list[Row]:
     Raises:
         InputError: it is not readable.
     """
-    path = paths.leakage(results.root, what)
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            return list(csv.DictReader(source))
-    except OSError as error:
-        raise InputError(
-            f"{path}: not readable ({error.strerror}); make it again with: snakemake --cores all --force -- {path}"
-        ) from error
+    rows: list[Row] = tablefile.read(paths.leakage(results.root, what)).to_dict("records")
+    return rows
 
 
 def _order(titles: Mapping[str, str], of: tuple[str, ...]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from fxcore import paths
+from fxcore import paths, tablefile
 from fxcore.data import rle
 from fxcore.data.store import Store, open_stores
 from fxcore.evaluation.statistics import BOXES
@@ -147,7 +147,7 @@ def panels(kind: Kind, results: Results, report: Report) -> Drawn:
     """
     joint, run = results.joint
     keys = [key for key, tasks in run.order if kind.task in tasks]
-    predictions = pd.read_parquet(paths.predictions(results.root, joint))
+    predictions = tablefile.read(paths.predictions(results.root, joint))
     predictions = predictions[(predictions["task"] == kind.task) & (predictions["split"] == Split.TEST)]
     side = WIDTH / report.panels
     with mpl.rc_context(STYLE):
@@ -182,5 +182,5 @@ def _row(
     for axis in axes:
         axis.set_axis_off()
     for axis, row in zip(part.axes, rows[picked], strict=False):
-        axis.imshow(store.images[row], cmap="gray", vmin=0, vmax=255, interpolation="lanczos")
+        axis.imshow(store.image(row), cmap="gray", vmin=0, vmax=255, interpolation="lanczos")
         kind.draw(Panel(axis, store, int(row), found[found["row"] == row], heads, report.panel_score))

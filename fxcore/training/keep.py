@@ -14,7 +14,7 @@ from typing import Any
 
 from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.files import atomic_folder, link, sha256, write_json
+from fxcore.files import atomic_folder, link, read_json, sha256, unsealed, write_json
 from fxcore.passes import Stage
 from fxcore.slices.train import KeepSlice, TrainSlice
 
@@ -34,14 +34,8 @@ class Kept:
         Raises:
             InputError: it has no readable manifest.
         """
-        manifest = folder / paths.MANIFEST
-        try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
-            return cls(folder, content["provenance"], tuple(content["files"]))
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"{manifest}: not readable ({error}); make it again with: snakemake --cores all --force -- {manifest}"
-            ) from error
+        content = read_json(folder / paths.MANIFEST)
+        return cls(folder, content["provenance"], tuple(content["files"]))
 
     @property
     def weights(self) -> dict[int, Path]:
@@ -127,7 +121,7 @@ def facts_of(path: Path) -> dict[str, Any]:
         with path.open("rb") as source:
             length = int.from_bytes(source.read(8), "little")
             head = json.loads(source.read(min(length, path.stat().st_size)))
-        facts: dict[str, Any] = json.loads(head["__metadata__"]["fxcore"])
+        facts = unsealed(head["__metadata__"]["fxcore"])
         if "provenance" not in facts:
             raise ValueError("it does not say who made it")
     except (OSError, ValueError, KeyError) as error:

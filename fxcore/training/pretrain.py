@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from fxcore import paths
+from fxcore.alone import alone
 from fxcore.data.loaders import watched
 from fxcore.data.store import Store
 from fxcore.errors import InputError
@@ -104,7 +103,7 @@ def pretrain(
         device = runtime.device(machine, gpus)
         group = held.enter_context(parallel.together(device))
         if group.first:
-            held.enter_context(_alone(slice_.run, work))
+            held.enter_context(alone(work, f"training {slice_.run}"))
         trainer = Trainer(slice_, stores, horizon, device, machine.workers, group)
         began = _restore(trainer, paths.stage(folder, earlier[-1].name), stage) if earlier else trainer.begin(origin)
         snapshots = Snapshots(slice_)
@@ -120,17 +119,6 @@ def pretrain(
     autosave.remove()
     # The stage before stays until the next is done: killed before it exits, this job is made again from there.
     prune(earlier[:-1], slice_.keep_every, folder)
-
-
-@contextmanager
-def _alone(run: str, work: Path) -> Iterator[None]:
-    work.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work.with_name(f"{work.name}.lock"))
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout as error:
-        raise InputError(f"{run}: another job is training it; wait for that one, or stop it") from error
 
 
 def _restore(trainer: Trainer, files: paths.StageFiles, stage: Stage) -> str | None:

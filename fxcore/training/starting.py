@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from statistics import fmean
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from fxcore.errors import InputError
+from fxcore.files import read_json
 from fxcore.models.foundation import FoundationX
 from fxcore.params.training import Start, Starting
 from fxcore.slices.train import Origin
@@ -43,13 +43,8 @@ def chosen(choice: Path) -> tuple[dict[str, Any], int, str]:
     Raises:
         InputError: it is not readable.
     """
-    try:
-        facts: dict[str, Any] = json.loads(choice.read_text(encoding="utf-8"))
-        return facts, *best(facts["candidates"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{choice}: not readable ({error}); score the run with: snakemake --cores all -- {choice}"
-        ) from error
+    facts = read_json(choice)
+    return facts, *best(facts["candidates"])
 
 
 def weights(origin: Origin) -> tuple[dict[str, Tensor], str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from fxcore.files import write_json
 from fxcore.params.datasets import Dataset
 from fxcore.slices.data import Heads
 
@@ -26,6 +25,9 @@ class SmallStore:
         shade = 60 + 120 * self.labels[:, :1, None]
         self.images = np.clip(shade + random.normal(0, 20, (len(table), 32, 32)), 0, 255).astype(np.uint8)
         self.manifest = {"synthetic": True, "files": {"images.npy": "0" * 64}}
+
+    def image(self, row) -> np.ndarray:
+        return self.images[row].copy()
 
     def heads(self, tasks) -> Heads:
         block = {"classification": {"classes": list(self.classes)}, "source": "native"}
@@ -67,4 +69,4 @@ def gold(labelled):
 
 def written(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    write_json(path, content)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
+from fxcore import tablefile
 from fxcore.cxrlt.evaluate_head import evaluate_head
 from fxcore.errors import InputError
 from fxcore.slices.cxrlt import EvaluateHeadSlice
@@ -49,7 +50,7 @@ def _predicted(stores, folder, name, seed):
         )
     table = pd.concat(parts).sample(frac=1, random_state=seed).reset_index(drop=True)
     path = folder / f"{name}.parquet"
-    table.to_parquet(path)
+    tablefile.write(path, table)
     written(path.with_suffix(".json"), {"rate": 1e-3, "prevalence": PREVALENCE})
     return table, path
 
@@ -157,7 +158,7 @@ def test_a_class_without_positives_says_why_and_values_lie_in_their_intervals(ca
 
 def test_without_hand_labelled_images_there_is_no_second_task(case, tmp_path):
     stores, table, path = case
-    table[table["dataset"] == "labelled"].to_parquet(path)
+    tablefile.write(path, table[table["dataset"] == "labelled"])
     found = _measured(_slice(gold=None), {"mine": path}, {"labelled": stores["labelled"]}, tmp_path)
     assert {name: list(tasks) for name, tasks in found["results"].items()} == {"dev": ["task1"], "test": ["task1"]}
 
@@ -170,7 +171,7 @@ def test_predictions_of_other_images_or_classes_stop(case, tmp_path, wrong):
         "a class too few": lambda: table[table["label"] != "Mass"],
         "a row twice": lambda: pd.concat([table, table.head(1)]),
     }[wrong]()
-    bent.to_parquet(path)
+    tablefile.write(path, bent)
     with pytest.raises(InputError, match=r"mine: predictions for .* are of other images or classes"):
         _measured(_slice(), {"mine": path}, stores, tmp_path)
 
@@ -178,5 +179,5 @@ def test_predictions_of_other_images_or_classes_stop(case, tmp_path, wrong):
 def test_predictions_that_cannot_be_read_are_named(case, tmp_path):
     stores, _, path = case
     path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"mine\.parquet: not readable predictions"):
+    with pytest.raises(InputError, match=r"mine\.parquet: not readable .* make it again with"):
         _measured(_slice(), {"mine": path}, stores, tmp_path)

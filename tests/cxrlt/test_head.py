@@ -131,9 +131,10 @@ def test_two_views_join_the_cls_of_two_images_of_a_study(backbone, labelled, lis
 
 def test_stretched_greys_fill_the_range_and_a_picture_of_one_value_stays():
     class Store:
-        images = np.stack([np.full((32, 32), 7), np.tile(np.arange(32) + 90, (32, 1))]).astype(np.uint8)
+        def image(self, row):
+            return np.stack([np.full((32, 32), 7), np.tile(np.arange(32) + 90, (32, 1))])[row].astype(np.uint8)
 
-    stretched = LabelledImages([Store], 32, Fit())
+    stretched = LabelledImages([Store()], 32, Fit())
     assert stretched[0, 0, PLAIN].unique().tolist() == pytest.approx([7 / 255])
     assert (float(stretched[0, 1, PLAIN].min()), float(stretched[0, 1, PLAIN].max())) == (0, 1)
 

@@ -16,6 +16,9 @@ class _Store:
         ramp = np.linspace(0, 40, 64)[None, :, None] + np.zeros((number, 64, 64))
         self.images = (ramp + level + 20 * np.arange(number)[:, None, None]).astype(np.uint8)
 
+    def image(self, row):
+        return self.images[row].copy()
+
 
 STORES = {"a": _Store(10, 3), "b": _Store(120, 2)}
 CORPUS = pd.DataFrame({"source": ["b", "a", "b"], "row": [1, 2, 0]})

@@ -16,6 +16,7 @@ from fxcore.data import decode as decoding
 from fxcore.data.adapters import folder
 from fxcore.data.native import Native, Problems
 from fxcore.data.records import Box
+from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
 from tests.conftest import FOLDER_PARAMS, PROJECT
 
@@ -71,6 +72,28 @@ def test_a_line_that_was_being_written_does_not_count(records, tmp_path):
     journal = tmp_path / "work" / "journal.jsonl"
     journal.write_text(journal.read_text()[:-40])
     assert _decode(records, tmp_path / "work") == whole
+
+
+def test_a_damaged_line_does_not_count(records, tmp_path):
+    whole = _decode(records, tmp_path / "work")
+    journal = tmp_path / "work" / "journal.jsonl"
+    identity, line, *rest = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([identity, line.replace("30", "31", 1), *rest]))
+    assert _decode(records, tmp_path / "work") == whole
+
+
+def _dies(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_ends_the_job_in_one_line_and_the_next_goes_on(records, tmp_path):
+    whole = _decode(records, tmp_path / "whole")
+    with pytest.raises(
+        InputError, match=r"^a process that decodes pictures died, .* what is decoded is not decoded again$"
+    ):
+        _decode([*records[:-1], _reading(records[-1], _dies)], tmp_path / "work", processes=2)
+    assert _decode(records, tmp_path / "work") == whole
+    assert _content(tmp_path / "work") == _content(tmp_path / "whole")
 
 
 def test_another_identity_begins_anew(records, tmp_path):

@@ -1,10 +1,10 @@
 """What lists share: every overlap that phantoms were given, under each policy, and no other."""
 
-import csv
 import json
 from collections import Counter
 from itertools import combinations
 
+import pandas as pd
 import pytest
 
 from fxcore.data.leakage import leakage
@@ -52,9 +52,8 @@ def found(family):
         "published": RunLists(tested=("nih14",), trained=NIH, allowed="to be seen"),
     }
     slice_ = LeakageSlice(store_size=64, seed=0, near=NEAR, families={"nih": NIH}, holdouts=HOLDOUTS, runs=runs)
-    leakage(slice_, stores, root / "lists.csv", root / "runs.csv")
-    with (root / "lists.csv").open() as lists, (root / "runs.csv").open() as of_runs:
-        return list(csv.DictReader(lists)), list(csv.DictReader(of_runs))
+    leakage(slice_, stores, root / "lists.parquet", root / "runs.parquet")
+    return [pd.read_parquet(root / f"{name}.parquet").astype(str).to_dict("records") for name in ("lists", "runs")]
 
 
 def _planted(same, where):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_images_are_averaged_over_area(folder_dataset, tmp_path):
         of["annotations"].pop(0)
         of["images"][0] |= {"height": 64, "width": 128}
     np.testing.assert_allclose(
-        _store(folder_dataset, tmp_path).images[0], np.repeat([[0, 150]], 16, axis=1).repeat(32, 0), atol=1
+        _store(folder_dataset, tmp_path).image(0), np.repeat([[0, 150]], 16, axis=1).repeat(32, 0), atol=1
     )
 
 
@@ -183,8 +184,46 @@ def test_a_picture_of_sixteen_bits_is_stretched(tmp_path):
 def test_a_damaged_store_says_how_to_make_it_again(folder_dataset, tmp_path):
     _store(folder_dataset, tmp_path)
     (tmp_path / "store" / "images.parquet").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"not a readable store .* build it again with: snakemake"):
+    with pytest.raises(InputError, match=r"images\.parquet: not readable .* make it again with: snakemake"):
         Store(tmp_path / "store")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "masks.npy"])
+def test_no_bit_of_a_picture_or_mask_flips_unnoticed(folder_dataset, tmp_path, name):
+    """Bits of the array's head, and of pixels."""
+    store = _store(folder_dataset, tmp_path)
+    path = store.folder / name
+    whole, head = path.read_bytes(), 8 * 128
+    stored, named = _pixels(store), rf"{name}: .*; make it again with: snakemake --cores all --force -- "
+    places = np.random.default_rng(0)
+    for at in [*places.integers(head, size=150), *places.integers(head, 8 * len(whole), size=100)]:
+        changed = bytearray(whole)
+        changed[at // 8] ^= 1 << at % 8
+        path.write_bytes(changed)
+        found = _pixels_or_error(store.folder)
+        # a blank of the head, say, that became another, is no other array
+        assert (at < head and found == stored) or re.search(named, str(found))
+
+
+def _pixels_or_error(folder):
+    try:
+        return _pixels(Store(folder))
+    except InputError as error:
+        return error
+
+
+def _pixels(store):
+    return [store.image(row).tobytes() for row in range(7)] + [store.mask(row).tobytes() for row in range(7)]
+
+
+def test_small_pictures_that_were_altered_are_named(folder_dataset, tmp_path):
+    store = _store(folder_dataset, tmp_path)
+    path = store.folder / "thumbs.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"thumbs\.npy: does not have the checksum"):
+        _ = store.thumbs
 
 
 def test_the_real_sets_are_read_with_the_counts_their_page_states(shared, tmp_path):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fxcore import tablefile
 from fxcore.data import leaks
 from fxcore.data.split import split
 from fxcore.data.store import Store
@@ -134,8 +135,8 @@ def test_a_run_may_not_test_what_it_or_what_it_starts_from_trains_on(copied):
 def test_a_list_of_another_store_is_refused(tmp_path):
     store = split_store(_store(tmp_path))
     listed = pd.read_parquet(store.folder / "split.parquet")
-    listed.iloc[::-1].to_parquet(store.folder / "split.parquet")
-    with pytest.raises(InputError, match=r"split.parquet: lists other images than .*store; build it again with"):
+    tablefile.write(store.folder / "split.parquet", listed.iloc[::-1])
+    with pytest.raises(InputError, match=r"split.parquet: lists other images than .*store; make it again with"):
         Store(store.folder, store.folder / "split.parquet")
 
 

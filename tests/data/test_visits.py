@@ -8,7 +8,7 @@ from PIL import Image
 
 from fxcore import provenance
 from fxcore.data.visits import visits
-from fxcore.files import sha256
+from fxcore.files import read_json, sha256
 from fxcore.params.datasets import Dataset
 from fxcore.params.splits import Near
 from fxcore.slices.data import StoreSlice, VisitsSlice
@@ -38,7 +38,7 @@ def plain(tmp_path_factory):
 
 
 def test_it_names_files_classes_policies_and_numbers_of_the_visited_tasks(plain):
-    content = json.loads((plain / "visits.json").read_text())
+    content = read_json(plain / "visits.json")
     assert list(content) == ["mine"]
     files = ("images.npy", "labels.parquet", "masks.npy")
     listed = content["mine"]["sha256"].pop("list of images")

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from fxcore import tablefile
 from fxcore.data import rle
 from fxcore.errors import InputError
 from fxcore.evaluation.bootstrap import class_mean, interval, replicates
 from fxcore.evaluation.evaluate import Scored, evaluate
 from fxcore.evaluation.metric import Ratio
+from fxcore.files import read_json, write_json
 from fxcore.passes import Split, Task
 from fxcore.seeding import derive
 from fxcore.slices.evaluate import EvaluateSlice
@@ -39,9 +41,9 @@ def _scored(folder, branches, chosen, task="classification", iou=0.4):
     """Write what `score` does; `branches` has a table of predictions for each branch."""
     folder.mkdir(exist_ok=True)
     table = pd.concat(one.assign(branch=branch) for branch, one in branches.items())
-    table.assign(dataset="example_a", split="test").to_parquet(folder / "predictions.parquet")
+    tablefile.write(folder / "predictions.parquet", table.assign(dataset="example_a", split="test"))
     facts = {"params": HOW | {"iou": iou}, "chosen": {"example_a": {task: chosen}}, "seen": {"example_a": {task: 24}}}
-    (folder / "choice.json").write_text(json.dumps(facts))
+    write_json(folder / "choice.json", facts)
     return facts["seen"]
 
 
@@ -194,7 +196,7 @@ def test_what_cannot_be_read_says_how_to_make_it_again(stores, store, tmp_path, 
     tables = {branch: _scores(store, 1)[0] for branch in ("student", "teacher", "untrained")}
     _evaluate(tmp_path, stores, tables, CHOSEN)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=r"not readable predictions .* make them again with: snakemake"):
+    with pytest.raises(InputError, match=rf"{name}: not readable .* make it again with: snakemake"):
         _read(tmp_path)
 
 
@@ -246,11 +248,11 @@ def test_operating_points_are_chosen_on_the_branchs_own_validation_predictions(s
         table = pd.DataFrame({"row": np.repeat(rows, 2), "label": np.tile([0, 1], len(rows)), "score": scores.ravel()})
         tables.append(table.assign(task="classification", split=str(split), dataset="example_a", branch="student"))
     _scored(tmp_path, {"student": tables[1]}, {"student": 1, "choice": "student"})
-    facts = json.loads((tmp_path / "choice.json").read_text())
+    facts = read_json(tmp_path / "choice.json")
     facts["params"]["untrained"] = False
-    (tmp_path / "choice.json").write_text(json.dumps(facts))
+    write_json(tmp_path / "choice.json", facts)
     opened = lambda keys: {key: stores[key] for key in keys}  # noqa: E731
-    pd.concat(tables).to_parquet(tmp_path / "predictions.parquet")
+    tablefile.write(tmp_path / "predictions.parquet", pd.concat(tables))
     evaluate(SLICE, lambda _: _read(tmp_path), opened, tmp_path / "metrics.json")
     cell = json.loads((tmp_path / "metrics.json").read_text())["test"]["example_a"]["classification"]["student"]
     val, test = (labels[store.rows(Task.CLASSIFICATION, split)] for split in (Split.VAL, Split.TEST))

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fxcore import tablefile
 from fxcore.errors import InputError
 from fxcore.evaluation import few_shot as module
 from fxcore.evaluation.evaluate_few_shot import evaluate_few_shot
 from fxcore.evaluation.few_shot import FewImages, Trial, few_shot, trials
+from fxcore.files import write_json
 from fxcore.machine import Machine
 from fxcore.passes import Split, Task
 from fxcore.slices.few_shot import FewShotMetricsSlice
@@ -146,8 +148,8 @@ def test_metrics_are_means_over_draws_and_pair_runs_by_image(stores, tiny, tmp_p
         ]
         files[run] = tmp_path / f"{run}.parquet"
         columns = ["row", "label", "counts", "samples", "draw"]
-        pd.DataFrame(table, columns=columns).to_parquet(files[run])
-        files[run].with_suffix(".json").write_text(json.dumps(describe(slice_)))
+        tablefile.write(files[run], pd.DataFrame(table, columns=columns))
+        write_json(files[run].with_suffix(".json"), describe(slice_))
     how = FewShotMetricsSlice(runs=("all", "nothing"), store_size=72, resamples=50, confidence=0.95)
     evaluate_few_shot(how, files, lambda _: stores, tmp_path / "few_shot.json")
     runs = json.loads((tmp_path / "few_shot.json").read_text())["runs"]

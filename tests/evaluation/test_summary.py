@@ -3,6 +3,7 @@
 import json
 
 from fxcore.evaluation.summary import summary
+from fxcore.files import write_json
 
 
 def _cell(metric, value, choice="teacher"):
@@ -18,7 +19,7 @@ def _cell(metric, value, choice="teacher"):
 
 
 def _write(path, content):
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     return path
 
 
@@ -59,7 +60,7 @@ def test_every_candidate_has_a_row_in_the_order_of_runs_and_states(tmp_path):
 
 def test_trainings_on_few_images_are_in_the_summary_by_run_and_number(tmp_path):
     few = {"runs": {"transfer": {"samples": {"3": {"value": 0.51234}, "6": {"value": None}}}}}
-    (tmp_path / "few_shot.json").write_text(json.dumps(few))
+    _write(tmp_path / "few_shot.json", few)
     summary({}, {}, tmp_path / "few_shot.json", {}, tmp_path / "summary.json", tmp_path / "validation.csv")
     assert json.loads((tmp_path / "summary.json").read_text()) == {"few_shot": {"transfer": {"3": 51.23, "6": None}}}
 
@@ -67,7 +68,7 @@ def test_trainings_on_few_images_are_in_the_summary_by_run_and_number(tmp_path):
 def test_heads_are_in_the_summary_by_their_study_averages_in_percent(tmp_path):
     cells = {"none": {"map": {"value": 0.1}}, "average": {"map": {"value": 0.125}}}
     content = {"results": {"dev": {"task1": cells}, "gold": {"task2": {"average": {"map": {"value": None}}}}}}
-    (tmp_path / "head.json").write_text(json.dumps(content))
+    _write(tmp_path / "head.json", content)
     summary({}, {}, None, {"linear": tmp_path / "head.json"}, tmp_path / "summary.json", tmp_path / "validation.csv")
     found = json.loads((tmp_path / "summary.json").read_text())
     assert found == {"cxrlt": {"linear": {"dev": {"task1": 12.5}, "gold": {"task2": None}}}}

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from fxcore import cli, paths
 from fxcore.contents import FIGURES, TABLES
 from fxcore.errors import InputError
-from fxcore.files import write_json
+from fxcore.files import read_json, write_json
 from fxcore.report.explain import _of_figure, describe, explain
 from tests.report.study import STUDY
 
@@ -77,9 +76,9 @@ def results(tiny, handmade):
     facts = {"adapter": "siim_acr", "adapter_version": 3, "commit": "normalized"}
     annotated = {"classification": COUNTS, "segmentation": COUNTS | {"train": 5}}
     sources = {f"{number}.csv": f"sha of {number}" for number in range(7)}
-    write_json(manifest, json.loads(manifest.read_text()) | facts | {"sources": sources})
+    write_json(manifest, read_json(manifest) | facts | {"sources": sources})
     counts = paths.split(made.root, "siim_acr", "json")
-    write_json(counts, json.loads(counts.read_text()) | {"images": COUNTS, "annotated": annotated})
+    write_json(counts, read_json(counts) | {"images": COUNTS, "annotated": annotated})
     table = paths.table(made.root, "table3_pretraining", "csv")
     table.parent.mkdir()
     with table.open("w", newline="") as sink:

@@ -1,8 +1,10 @@
 """The tables about splits from handmade counts: what leaks, which run may, and what a split does to a number."""
 
-from pathlib import Path
+import io
 
-from fxcore import paths
+import pandas as pd
+
+from fxcore import paths, tablefile
 from fxcore.report.leakage import leakage
 from fxcore.report.leakage_map import leakage as drawn
 from fxcore.report.splits import splits
@@ -45,11 +47,10 @@ def _results(tiny, handmade, affected=0):
     }
     counts = {key: {"annotated": {"classification": {"train": 100, "val": 8, "test": 20}}} for key in VISITS}
     results = handmade(params, metrics=metrics, counts=counts, of=table_slice)
-    path: Path = paths.leakage(results.root, "lists")
-    path.parent.mkdir(parents=True)
-    path.write_text(LISTS)
+    tablefile.write(paths.leakage(results.root, "lists"), pd.read_csv(io.StringIO(LISTS)))
     rows = f"run,affected,of,allowed\njoint,0,40,\nleaky,{affected},20,{REASON}\n"
-    paths.leakage(results.root, "runs").write_text(rows)
+    runs_of = pd.read_csv(io.StringIO(rows), keep_default_na=False)
+    tablefile.write(paths.leakage(results.root, "runs"), runs_of)
     return results
 
 

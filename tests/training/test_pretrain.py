@@ -291,7 +291,7 @@ def test_two_jobs_do_not_train_one_run(stores, tiny, tmp_path):
     slice_ = train_slice(tiny(), "foundation_x")
     with (
         FileLock(tmp_path / "work.lock"),
-        pytest.raises(InputError, match=r"^foundation_x: another job is training it; wait for that one, or stop it$"),
+        pytest.raises(InputError, match=r"^another job is training foundation_x; wait for that one, or stop it$"),
     ):
         train(slice_, stores, tmp_path, ["cycle_1"])
     assert not (tmp_path / "cycle_1.safetensors").exists()

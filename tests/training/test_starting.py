@@ -1,6 +1,5 @@
 """Starting from weights that exist: heads that were there say what they said, new ones are drawn."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 import yaml
 
 from fxcore.errors import InputError
+from fxcore.files import write_json
 from fxcore.machine import Machine
 from fxcore.models.foundation import FoundationX
 from fxcore.params.model import Model
@@ -176,9 +176,7 @@ def test_a_run_starts_from_the_state_that_validation_prefers(stores, tiny, tmp_p
         pretrain(slice_, f"cycle_{cycle}", stores, Machine(), 0, tmp_path / "run", tmp_path / "work")
     keep(KeepSlice(run="foundation_x", cycles=2), tmp_path / "run", tmp_path / "kept")
     choice = tmp_path / "choice.json"
-    choice.write_text(
-        json.dumps({"candidates": [_candidate(1, 0.7), _candidate(2, 0.6), _candidate(2, 0.9, "student")]})
-    )
+    write_json(choice, {"candidates": [_candidate(1, 0.7), _candidate(2, 0.6), _candidate(2, 0.9, "student")]})
     finetuned = train_slice(tiny(), "transfer")
     trainer = Trainer(finetuned, stores, 40, torch.device("cpu"))
     found = trainer.begin(Origin(tmp_path / "kept", choice))

@@ -92,6 +92,31 @@ def test_a_damaged_state_is_never_used(tmp_path, damage, message):
         assert "delete it and make it again" in str(caught.value)
 
 
+def test_no_bit_of_a_state_flips_unnoticed(tmp_path):
+    """Every bit of the head and of the tensors; what is only said of them, too: passes, updates, parameters."""
+    weights, _ = _at(tmp_path)
+    write(weights, {"student.w": torch.randn(2, 3)}, _state().facts)
+    whole = weights.read_bytes()
+    for at in range(8 * len(whole)):
+        changed = bytearray(whole)
+        changed[at // 8] ^= 1 << at % 8
+        weights.write_bytes(changed)
+        with pytest.raises(InputError):
+            load(weights)
+
+
+def test_a_damaged_file_that_is_kept_of_a_run_is_made_again_with_its_other_name(tmp_path):
+    kept = tmp_path / "kept" / "joint"
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").touch()
+    with pytest.raises(InputError) as caught:
+        load(kept / "snapshots" / "cycle_1.safetensors")
+    assert str(caught.value).endswith(
+        f"delete it and {tmp_path}/checkpoints/joint/snapshots/cycle_1.safetensors, and make both again with:"
+        f" snakemake --cores all --force -- {kept}/manifest.json"
+    )
+
+
 def test_a_missing_state_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.safetensors: cannot be read"):
         load(tmp_path / "nothing.safetensors")

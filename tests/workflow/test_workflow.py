@@ -111,8 +111,8 @@ def test_targets_of_phases():
             f"results-tiny/metrics/cxrlt/{name}.json"
             for name in ("linear", "linear_random", "decoder", "joined", "both")
         ),
-        "results-tiny/metrics/leakage/lists.csv",
-        "results-tiny/metrics/leakage/runs.csv",
+        "results-tiny/metrics/leakage/lists.parquet",
+        "results-tiny/metrics/leakage/runs.parquet",
     ]
     assert plan.targets("corpus") == ["results-tiny/corpus.parquet"]
     assert plan.targets("ssl") == [

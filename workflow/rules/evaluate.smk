@@ -4,8 +4,8 @@ rule leakage:
         data=plan.data.split_stores,
         src=sources.closure("fxcore.data.leakage"),
     output:
-        lists=f"{RESULTS}/metrics/leakage/lists.csv",
-        runs=f"{RESULTS}/metrics/leakage/runs.csv",
+        lists=f"{RESULTS}/metrics/leakage/lists.parquet",
+        runs=f"{RESULTS}/metrics/leakage/runs.parquet",
     log:
         f"{RESULTS}/logs/leakage/leakage.log",
     benchmark:

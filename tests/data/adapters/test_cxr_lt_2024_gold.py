@@ -60,8 +60,8 @@ def test_one_picture_a_study_and_its_siblings_in_the_other_dataset(made, tmp_pat
         assert set(tables["split"].iloc[rows]) == {"test"}
         assert tables["image"].iat[rows[0]] == gold.table["image"].iat[row]
         assert tables["group"].iat[rows[0]] == gold.table["group"].iat[row]
-        assert np.array_equal(stores["cxr_lt_2024"].images[rows[0]], gold.images[row])
-        assert not any(np.array_equal(stores["cxr_lt_2024"].images[one], gold.images[row]) for one in rows[1:])
+        assert np.array_equal(stores["cxr_lt_2024"].image(rows[0]), gold.image(row))
+        assert not any(np.array_equal(stores["cxr_lt_2024"].image(one), gold.image(row)) for one in rows[1:])
 
 
 def test_both_writers_label_test_studies_alike(made, tmp_path):
