@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fxcore import paths
+from fxcore.files import read_json, write_json
 from fxcore.report.leakage import leakage
 from fxcore.report.leakage_map import leakage as drawn
 from fxcore.report.splits import splits
@@ -12,6 +13,10 @@ PHANTOM = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
 VISITS = {"nih14": ["classification"], "rsna_pneumonia": ["classification"]}
 LENGTH = {"cycles": 1, "horizon_cycles": 1}
 REASON = "shows what it does"
+PARTS = {
+    "seen": {"images": 5, "value": 0.75, "low": 0.5, "high": 1.0},
+    "unseen": {"images": 15, "value": 0.5, "low": 0.25, "high": 0.75},
+}
 LISTS = """policy,held_dataset,held_split,other_dataset,other_split,images,patients,groups,affected,of
 official,nih14,test,rsna_pneumonia,train,3,4,5,6,24
 official,nih14,val,rsna_pneumonia,train,1,1,1,1,8
@@ -20,7 +25,7 @@ published,rsna_pneumonia,test,rsna_pneumonia,train,0,2,2,5,20
 """
 
 
-def _results(tiny, handmade, affected=0):
+def _results(tiny, handmade, affected=0, parts=PARTS):
     runs = {
         "joint": {"title": "Joint", "role": "joint", "train": {"visits": VISITS, **LENGTH}},
         "leaky": {
@@ -35,10 +40,6 @@ def _results(tiny, handmade, affected=0):
     )
     auc = {"value": 0.625, "low": 0.5, "high": 0.75}
     cell = {"metric": "auc", "student": {"images": 20, "auc": auc}}
-    parts = {
-        "seen": {"images": 5, "value": 0.75, "low": 0.5, "high": 1.0},
-        "unseen": {"images": 15, "value": 0.5, "low": 0.25, "high": 0.75},
-    }
     metrics = {
         "joint": {key: {"classification": cell} for key in VISITS},
         "leaky": {"rsna_pneumonia": {"classification": cell | {"parts": parts}}},
@@ -46,7 +47,7 @@ def _results(tiny, handmade, affected=0):
     counts = {key: {"annotated": {"classification": {"train": 100, "val": 8, "test": 20}}} for key in VISITS}
     results = handmade(params, metrics=metrics, counts=counts, of=table_slice)
     path: Path = paths.leakage(results.root, "lists")
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(LISTS)
     rows = f"run,affected,of,allowed\njoint,0,40,\nleaky,{affected},20,{REASON}\n"
     paths.leakage(results.root, "runs").write_text(rows)
@@ -82,7 +83,31 @@ def test_a_split_is_beside_the_run_of_the_same_data_and_tells_seen_patients_apar
     table = splits(_results(tiny, handmade, affected=5))
     leaky = next(row for row in table.rows if row[0] == "leaky")
     assert leaky[3:7] == ("leak_free", "100", "20", "5 (25 %)")
-    assert leaky[8:] == ("62.5 [50.0, 75.0]", "75.0 [50.0, 100.0]", "50.0 [25.0, 75.0]")
+    assert leaky[7:] == ("AUC", "62.5 [50.0, 75.0]", "75.0 [50.0, 100.0]", "50.0 [25.0, 75.0]", "")
     joint = [row for row in table.rows if row[0] == "joint"]
-    assert [row[9:] for row in joint] == [("no such image", "all are")] * 2
+    note = "no AUC of groups seen in training: no such image; no AUC of other groups: all are"
+    assert [row[9:] for row in joint] == [("no such image", "all are", note)] * 2
+    assert [one["metric"] for one in table.records] == ["auc"] * 3
     assert f"Leakage is allowed of Leaky ({REASON})." in table.caption
+
+
+def test_a_part_of_images_without_a_number_is_lacking_and_one_without_images_is_not(tiny, handmade):
+    undefined = {"value": None, "low": None, "high": None}
+    table = splits(_results(tiny, handmade, parts=PARTS | {"unseen": {"images": 15, **undefined}}))
+    assert table.missing == ["leaky, rsna_pneumonia classification, AUC of other groups: undefined in test"]
+    leaky = next(row for row in table.rows if row[0] == "leaky")
+    assert leaky[9:] == ("75.0 [50.0, 100.0]", "undefined", "no AUC of other groups: undefined in test")
+    seen = {"seen": PARTS["seen"] | {"images": 20}, "unseen": {"images": 0, **undefined}}
+    assert splits(_results(tiny, handmade, parts=seen)).missing == []
+
+
+def test_a_split_without_any_number_is_lacking(tiny, handmade):
+    results = _results(tiny, handmade)
+    path = paths.metrics(results.root, "joint")
+    found = read_json(path)
+    reasons = {"Pneumonia": "no positives"}
+    found["test"]["rsna_pneumonia"]["classification"]["student"]["auc"] = {"value": None, "undefined": reasons}
+    write_json(path, found)
+    table = splits(results)
+    assert table.missing == ["joint, rsna_pneumonia classification, AUC: no positives in test: Pneumonia"]
+    assert next(row for row in table.rows if row[:2] == ("joint", "RSNA Pneumonia"))[8] == "undefined"
