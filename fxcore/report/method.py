@@ -18,7 +18,6 @@ from fxcore.report.drawn import Drawn
 from fxcore.report.results import Results
 from fxcore.report.style import STYLE
 from fxcore.slices.report import FigureSlice
-from fxcore.slices.train import run_passes
 
 COLUMNS = (14.0, 97.6)
 """Left and right end of the branches."""
@@ -84,7 +83,7 @@ def figure1_method(results: Results, _: Report) -> Drawn:
         raise TypeError("figure1_method needs the slice of figures")
     heads = {task: sum(task in tasks for _, tasks in run.order) for task in Task}
     method = Method(results.slice.model, how, train, {task: number for task, number in heads.items() if number})
-    passes = run_passes(run.order, train.lock, how.lock_fraction, 1, train.repeats, train.tune)
+    passes = results.cycle
     with mpl.rc_context(STYLE):
         base = cycle.height(passes, results.slice.titles)
         networks = NET if train.momentum is None else 2 * NET + BETWEEN

@@ -11,8 +11,9 @@ from fxcore import paths
 from fxcore.files import read_json
 from fxcore.params.datasets import Dataset
 from fxcore.params.runs import Run
-from fxcore.passes import Split
+from fxcore.passes import Pass, Split
 from fxcore.slices.report import TableSlice
+from fxcore.slices.train import run_passes
 
 if TYPE_CHECKING:
     from fxcore.report.drawn import Drawn
@@ -86,6 +87,13 @@ class Results(Stores):
     def joint(self) -> tuple[str, Run]:
         """The run that the tables are about."""
         return next((name, run) for name, run in self.slice.runs.items() if run.role == "joint")
+
+    @property
+    def cycle(self) -> tuple[Pass, ...]:
+        """The passes of one cycle of the joint run, as it trains them."""
+        _, run = self.joint
+        of = run.train
+        return run_passes(run.order, of.lock, self.slice.pretrain.lock_fraction, 1, of.repeats, of.tune)
 
     def baseline(self, dataset: str, task: str) -> str | None:
         """The single-task run of a dataset and task, if there is one."""
