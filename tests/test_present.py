@@ -154,10 +154,12 @@ def test_every_caption_says_it():
     assert said(table, (), ["It leaks."]).caption == "caption. It leaks."
 
 
-def test_a_run_that_may_test_what_it_trains_on_is_named_in_every_caption(tiny):
+def test_a_run_that_may_test_what_it_trains_on_is_named_where_its_numbers_are(tiny):
     reason = "they were published so"
     slice_ = table_slice(tiny(splits={"allow_leakage": {"foundation_x": reason}}))
-    assert slice_.leaky == [f"Foundation X (foundation_x) may test groups that it trains on: {reason}."]
+    named = [f"Foundation X (foundation_x) may test groups that it trains on: {reason}."]
+    assert slice_.leaky(["foundation_x", "example_a_localization"]) == named
+    assert slice_.leaky(["transfer"]) == []
 
 
 def test_dvc_records_no_part_of_an_experiment(lab, monkeypatch, tmp_path):
