@@ -21,7 +21,9 @@ EMPTY = "0.93"
 def leakage(results: Results, _: Report) -> Drawn:
     """A panel a policy: rows are test lists, columns training lists, those that share something under any policy."""
     rows = [
-        one for one in read(results, "lists") if (one["held_split"], one["other_split"]) == (Split.TEST, Split.TRAIN)
+        one
+        for one in read(results, "lists")
+        if one["policy"] in POLICIES and (one["held_split"], one["other_split"]) == (Split.TEST, Split.TRAIN)
     ]
     tests, trains = (
         [key for key in results.titles if any(one[side] == key for one in rows)]

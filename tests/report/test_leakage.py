@@ -22,6 +22,8 @@ official,nih14,test,rsna_pneumonia,train,3,4,5,6,24
 official,nih14,val,rsna_pneumonia,train,1,1,1,1,8
 leak_free,nih14,train,rsna_pneumonia,train,7,7,7,7,100
 published,rsna_pneumonia,test,rsna_pneumonia,train,0,2,2,5,20
+as split here,rsna_pneumonia,test,rsna_pneumonia,train,0,1,1,2,20
+as split here,rsna_pneumonia,test,nih14,train,1,1,1,1,20
 """
 
 
@@ -58,11 +60,16 @@ def test_lines_are_pairs_of_which_one_trains_and_the_csv_has_all(tiny, handmade)
     table = leakage(_results(tiny, handmade))
     assert table.header[:3] == ("held out", "split", "trains")
     assert table.rows == [
-        ("NIH ChestX-ray14", "test", "RSNA Pneumonia", "3 images, 4 patients, 5 groups; 6 of 24 (25 %)", "–", "–"),
-        ("NIH ChestX-ray14", "val", "RSNA Pneumonia", "1 images, 1 patients, 1 groups; 1 of 8 (12 %)", "–", "–"),
-        ("RSNA Pneumonia", "test", "RSNA Pneumonia", "–", "0 images, 2 patients, 2 groups; 5 of 20 (25 %)", "–"),
+        (*("NIH ChestX-ray14", "test", "RSNA Pneumonia"), "3 images, 4 patients, 5 groups; 6 of 24 (25 %)", *"–––"),
+        (*("NIH ChestX-ray14", "val", "RSNA Pneumonia"), "1 images, 1 patients, 1 groups; 1 of 8 (12 %)", *"–––"),
+        (*("RSNA Pneumonia", "test", "NIH ChestX-ray14"), *"–––", "1 images, 1 patients, 1 groups; 1 of 20 (5 %)"),
+        (
+            *("RSNA Pneumonia", "test", "RSNA Pneumonia", "–", "0 images, 2 patients, 2 groups; 5 of 20 (25 %)", "–"),
+            "0 images, 1 patients, 1 groups; 2 of 20 (10 %)",
+        ),
     ]
-    assert len(table.records) == 4
+    assert table.header[3:] == ("official", "published", "leak_free", "as split here")
+    assert len(table.records) == 6
     assert "None of 2 runs tests a group that it, or the run it starts from, trains on." in table.caption
 
 
@@ -71,8 +78,9 @@ def test_what_is_allowed_is_said_with_its_reason(tiny, handmade):
     assert f"leaky tests 5 of 20 images of groups that it trains on, as allowed: {REASON}. No other tests" in caption
 
 
-def test_the_map_has_a_panel_a_policy(tiny, handmade):
+def test_the_map_has_a_panel_a_policy_and_none_of_the_lists_as_split(tiny, handmade):
     figure = drawn(_results(tiny, handmade), None)
+    assert [label.get_text() for label in figure.figure.axes[0].get_xticklabels()] == ["RSNA Pneumonia"]
     assert [axis.get_title() for axis in figure.figure.axes] == [
         f"{policy}: % of what is tested" for policy in ("official", "published", "leak_free")
     ]
