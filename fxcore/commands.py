@@ -281,22 +281,22 @@ def figure(arguments: Arguments) -> None:
 
 def _table(arguments: Arguments) -> Any:
     from fxcore.report import table as tables
-    from fxcore.report.results import Results, said
+    from fxcore.report.results import Results, captioned
 
     slice_ = sliced(arguments, TableSlice, make.table_slice)
     shown = shows(arguments.table, slice_.runs, slice_.few_shot.runs)
-    return said(
+    return captioned(
         tables.TABLES[arguments.table](Results(arguments.results, slice_)), slice_.left_out, slice_.leaky(shown)
     )
 
 
 def _figure(arguments: Arguments) -> Any:
     from fxcore.report import figure as figures
-    from fxcore.report.results import Results, said
+    from fxcore.report.results import Results, captioned
 
     slice_ = sliced(arguments, FigureSlice, make.figure_slice)
     shown = shows(arguments.figure, slice_.runs, slice_.few_shot.runs)
-    return said(
+    return captioned(
         figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report),
         slice_.left_out,
         slice_.leaky(shown),

@@ -10,7 +10,7 @@ from fxcore.params.present import load, missing, without
 from fxcore.passes import Split
 from fxcore.plan import Plan
 from fxcore.report.render import Table
-from fxcore.report.results import said
+from fxcore.report.results import captioned
 from fxcore.slices.make import table_slice
 from fxcore.versioning import record
 from tests.conftest import PROJECT
@@ -147,11 +147,11 @@ def test_an_experiment_is_not_left_without_the_run_that_tables_are_about(tiny):
 
 def test_every_caption_says_it():
     table = Table("title", "caption.", [], (), ())
-    assert said(table, ()).caption == "caption."
-    assert said(table, ("JSRT", "BRAX")).caption == (
+    assert captioned(table, ()).caption == "caption."
+    assert captioned(table, ("JSRT", "BRAX")).caption == (
         "caption. Left out of the experiment, since their files are not there: JSRT, BRAX."
     )
-    assert said(table, (), ["It leaks."]).caption == "caption. It leaks."
+    assert captioned(table, (), ["It leaks."]).caption == "caption. It leaks."
 
 
 def test_a_run_that_may_test_what_it_trains_on_is_named_where_its_numbers_are(tiny):

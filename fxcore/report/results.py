@@ -126,7 +126,7 @@ class Results(Stores):
         return read_json(paths.choice(self.root, run))
 
 
-def said(made: Shown, left_out: Sequence[str], leaky: Sequence[str] = ()) -> Shown:
+def captioned(made: Shown, left_out: Sequence[str], leaky: Sequence[str] = ()) -> Shown:
     """A table or figure whose caption also says which datasets were left out, and which runs test what they have seen in training."""
     words = [made.caption, *leaky]
     if left_out:
