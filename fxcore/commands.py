@@ -292,15 +292,12 @@ def _table(arguments: Arguments) -> Any:
 
 def _figure(arguments: Arguments) -> Any:
     from fxcore.report import figure as figures
-    from fxcore.report.results import Results, captioned
+    from fxcore.report.results import FigureResults, captioned
 
     slice_ = sliced(arguments, FigureSlice, make.figure_slice)
     shown = shows(arguments.figure, slice_.runs, slice_.few_shot.runs)
-    return captioned(
-        figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report),
-        slice_.left_out,
-        slice_.leaky(shown),
-    )
+    drawn = figures.FIGURES[arguments.figure](FigureResults(arguments.results, slice_))
+    return captioned(drawn, slice_.left_out, slice_.leaky(shown))
 
 
 def index(arguments: Arguments) -> None:

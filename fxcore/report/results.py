@@ -12,7 +12,7 @@ from fxcore.files import read_json
 from fxcore.params.datasets import Dataset
 from fxcore.params.runs import Run
 from fxcore.passes import Pass, Split
-from fxcore.slices.report import TableSlice
+from fxcore.slices.report import FigureSlice, TableSlice
 from fxcore.slices.train import run_passes
 
 if TYPE_CHECKING:
@@ -124,6 +124,15 @@ class Results(Stores):
     def choice(self, run: str) -> dict[str, Any]:
         """What validation chose for a run, among what, and its snapshots."""
         return read_json(paths.choice(self.root, run))
+
+
+class FigureResults(Results):
+    """The same, with what figures know besides."""
+
+    slice: FigureSlice
+
+    def __init__(self, root: Path, slice_: FigureSlice) -> None:
+        super().__init__(root, slice_)
 
 
 def captioned(made: Shown, left_out: Sequence[str], leaky: Sequence[str] = ()) -> Shown:

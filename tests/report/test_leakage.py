@@ -79,7 +79,7 @@ def test_what_is_allowed_is_said_with_its_reason(tiny, handmade):
 
 
 def test_the_map_has_a_panel_a_policy_and_none_of_the_lists_as_split(tiny, handmade):
-    figure = drawn(_results(tiny, handmade), None)
+    figure = drawn(_results(tiny, handmade))
     assert [label.get_text() for label in figure.figure.axes[0].get_xticklabels()] == ["RSNA Pneumonia"]
     assert [axis.get_title() for axis in figure.figure.axes] == [
         f"{policy}: % of what is tested" for policy in ("official", "published", "leak_free")

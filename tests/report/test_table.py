@@ -2,7 +2,6 @@
 
 from matplotlib.text import Text
 
-from fxcore.params.report import Report
 from fxcore.passes import Task
 from fxcore.report.method import figure1_method
 from fxcore.report.table import table2_schedule
@@ -25,5 +24,5 @@ def test_a_run_that_trains_its_heads_alone_has_a_schedule_of_lock_passes_over_al
     ]
     trained = train_slice(params, "foundation_x").passes(1)
     assert [one["mode"] for one in table.records] == [str(one.mode) for one in trained]
-    drawn = figure1_method(results, Report())
+    drawn = figure1_method(results)
     assert "One cycle: 6 passes, from left to right" in [text.get_text() for text in drawn.figure.findobj(Text)]
