@@ -11,7 +11,7 @@ from typing import Any
 
 from fxcore import machine, paths, study_commands
 from fxcore.arguments import Arguments, granted, launched, sliced
-from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES
+from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES, shows
 from fxcore.errors import InputError
 from fxcore.params import experiment, present
 from fxcore.predict.options import Options
@@ -281,22 +281,23 @@ def figure(arguments: Arguments) -> None:
 
 def _table(arguments: Arguments) -> Any:
     from fxcore.report import table as tables
-    from fxcore.report.results import Results, said
+    from fxcore.report.results import Results, captioned
 
     slice_ = sliced(arguments, TableSlice, make.table_slice)
-    return said(tables.TABLES[arguments.table](Results(arguments.results, slice_)), slice_.left_out, slice_.leaky)
+    shown = shows(arguments.table, slice_.runs, slice_.few_shot.runs)
+    return captioned(
+        tables.TABLES[arguments.table](Results(arguments.results, slice_)), slice_.left_out, slice_.leaky(shown)
+    )
 
 
 def _figure(arguments: Arguments) -> Any:
     from fxcore.report import figure as figures
-    from fxcore.report.results import Results, said
+    from fxcore.report.results import FigureResults, captioned
 
     slice_ = sliced(arguments, FigureSlice, make.figure_slice)
-    return said(
-        figures.FIGURES[arguments.figure](Results(arguments.results, slice_), slice_.report),
-        slice_.left_out,
-        slice_.leaky,
-    )
+    shown = shows(arguments.figure, slice_.runs, slice_.few_shot.runs)
+    drawn = figures.FIGURES[arguments.figure](FigureResults(arguments.results, slice_))
+    return captioned(drawn, slice_.left_out, slice_.leaky(shown))
 
 
 def index(arguments: Arguments) -> None:

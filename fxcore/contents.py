@@ -8,6 +8,7 @@ from pathlib import Path
 from fxcore import paths, sources
 from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
+from fxcore.params.runs import Run
 from fxcore.slices.make import report_slice
 
 TABLES = (
@@ -65,12 +66,17 @@ def _study_tables(params: Params) -> list[str]:
 
 
 def _tables(params: Params) -> list[str]:
-    has = {name: bool(of) for name, of in _of_tables(params).items()} | {"table6_few_shot": bool(params.few_shot.runs)}
+    has = {name: bool(of) for name, of in _of_tables(params.trained).items()} | {
+        "table6_few_shot": bool(params.few_shot.runs)
+    }
     return [name for name in TABLES if has.get(name, True)]
 
 
 def _figures(params: Params) -> list[str]:
-    has = {"figure3_finetuning": bool(_shown(params, "figure3_finetuning")), "few_shot": bool(params.few_shot.runs)}
+    has = {
+        "figure3_finetuning": bool(_shown(params.trained, "figure3_finetuning")),
+        "few_shot": bool(params.few_shot.runs),
+    }
     return [name for name in FIGURES if has.get(name, True)]
 
 
@@ -95,7 +101,7 @@ def table_reads(params: Params, name: str) -> list[Path]:
         return [paths.leakage(results, what) for what in ("lists", "runs")]
     if name == "claims":
         return [*_each(results, params.trained), paths.choice(results, params.joint), *few]
-    return few if name == "table6_few_shot" else _each(results, _of_tables(params).get(name, ()))
+    return few if name == "table6_few_shot" else _each(results, _of_tables(params.trained).get(name, ()))
 
 
 def figure_reads(params: Params, name: str) -> list[Path]:
@@ -107,7 +113,7 @@ def figure_reads(params: Params, name: str) -> list[Path]:
     found: Mapping[str, list[Path]] = {
         "figure1_method": [],
         "figure2_cross_task": [paths.choice(results, joint)],
-        "figure3_finetuning": [paths.choice(results, run) for run in _shown(params, "figure3_finetuning")],
+        "figure3_finetuning": [paths.choice(results, run) for run in _shown(params.trained, "figure3_finetuning")],
         "few_shot": [paths.few_shot_metrics(results)],
         "leakage": [paths.leakage(results, "lists")],
     }
@@ -123,23 +129,37 @@ def _study_reads(params: Params, results: Path, name: str) -> list[Path]:
     return [paths.head_metrics(results, one) for one in params.cxrlt.measured]
 
 
-def _of_tables(params: Params) -> dict[str, list[str]]:
+def shows(name: str, runs: Mapping[str, Run], few_shot: Iterable[str]) -> list[str]:
+    """Of all `runs`, those whose numbers a table or figure shows; `few_shot` are trained on few images, too."""
+    few, joint = list(few_shot), _roles(runs, "joint")
+    found = _of_tables(runs) | {
+        "table6_few_shot": few,
+        "claims": list(runs),
+        "figure2_cross_task": joint,
+        "figure3_finetuning": _shown(runs, "figure3_finetuning"),
+        "few_shot": few,
+        **{figure: joint for figure in FIGURES if figure.startswith("panels_")},
+    }
+    return found.get(name, [])
+
+
+def _of_tables(runs: Mapping[str, Run]) -> dict[str, list[str]]:
     """Runs whose metrics a table shows."""
     return {
-        "table3_pretraining": _roles(params, "joint", "baseline"),
-        "table4_organs": _shown(params, "table4_organs"),
-        "table5_transfer": _shown(params, "table5_transfer"),
-        "ablation": _roles(params, "ablation"),
-        "splits": [name for key in _roles(params, "split") for name in (key, str(params.trained[key].of))],
+        "table3_pretraining": _roles(runs, "joint", "baseline"),
+        "table4_organs": _shown(runs, "table4_organs"),
+        "table5_transfer": _shown(runs, "table5_transfer"),
+        "ablation": _roles(runs, "ablation"),
+        "splits": [name for key in _roles(runs, "split") for name in (key, str(runs[key].of))],
     }
 
 
-def _roles(params: Params, *roles: str) -> list[str]:
-    return [name for name, run in params.trained.items() if run.role in roles]
+def _roles(runs: Mapping[str, Run], *roles: str) -> list[str]:
+    return [name for name, run in runs.items() if run.role in roles]
 
 
-def _shown(params: Params, where: str) -> list[str]:
-    return [name for name, run in params.trained.items() if run.shown_in == where]
+def _shown(runs: Mapping[str, Run], where: str) -> list[str]:
+    return [name for name, run in runs.items() if run.shown_in == where]
 
 
 def _each(results: Path, runs: Iterable[str]) -> list[Path]:

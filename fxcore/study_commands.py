@@ -80,8 +80,8 @@ def made(arguments: Arguments, name: str) -> Any:
     """A table or figure of the CXR-LT study."""
     from fxcore.report import cxrlt
     from fxcore.report.cxrlt.results import CxrltResults
-    from fxcore.report.results import said
+    from fxcore.report.results import captioned
 
     slice_ = sliced(arguments, CxrltReportSlice, make.report_slice)
     shown: Any = {**cxrlt.TABLES, **cxrlt.FIGURES}[name](CxrltResults(arguments.results, slice_))
-    return said(shown, slice_.left_out)
+    return captioned(shown, slice_.left_out)

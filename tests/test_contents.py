@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES, figure_reads, figures, table_reads, tables
+from fxcore.contents import (
+    CXRLT_FIGURES,
+    CXRLT_TABLES,
+    FIGURES,
+    TABLES,
+    figure_reads,
+    figures,
+    shows,
+    table_reads,
+    tables,
+)
 from fxcore.params.experiment import load
 from tests.conftest import PROJECT, TINY
 
@@ -55,6 +65,20 @@ def test_a_table_reads_the_metrics_of_the_runs_it_shows(default):
     assert not [name for name in third if "jsrt" in name or "ark6" in name]
     claimed = _files(table_reads(default, "claims"))
     assert {"metrics/few_shot.json", "predictions/foundation_x.json", "metrics/no_lock.json"} < set(claimed)
+
+
+def test_a_table_or_figure_shows_the_runs_whose_metrics_it_reads(default):
+    def of(name):
+        return shows(name, default.trained, default.few_shot.runs)
+
+    for name in ("table3_pretraining", "table4_organs", "table5_transfer", "ablation", "splits"):
+        assert _files(table_reads(default, name)) == [f"metrics/{run}.json" for run in of(name)]
+    assert of("claims") == list(default.trained)
+    assert of("table6_few_shot") == of("few_shot") == list(default.few_shot.runs)
+    assert of("figure2_cross_task") == of("panels_localization") == ["foundation_x"]
+    assert of("figure3_finetuning") == ["disease_random", "disease_foundation_x", "disease_foundation_x_head"]
+    for name in ("table1_datasets", "table2_schedule", "figure1_method", "leakage"):
+        assert of(name) == []
 
 
 def test_without_few_shot_runs_nobody_asks_for_their_metrics(tiny):

@@ -2,12 +2,15 @@
 
 import pytest
 
+from fxcore.contents import tables
 from fxcore.errors import InputError
 from fxcore.machine import Machine
+from fxcore.params import experiment
 from fxcore.params.present import load, missing, without
+from fxcore.passes import Split
 from fxcore.plan import Plan
 from fxcore.report.render import Table
-from fxcore.report.results import said
+from fxcore.report.results import captioned
 from fxcore.slices.make import table_slice
 from fxcore.versioning import record
 from tests.conftest import PROJECT
@@ -108,26 +111,55 @@ def test_an_experiment_of_nothing_is_refused(lab, tmp_path):
         load(file, Machine(native=str(tmp_path / "elsewhere")))
 
 
-def test_the_study_goes_on_without_a_source_and_not_without_its_labels(tiny):
-    params = tiny()
-    assert without(params.model_copy(update={"runs": {}, "finetune": {}}), []).cxrlt is not None
+@pytest.fixture(scope="module")
+def default():
+    """Two heads of the study learn from BRAX, too; it is one of five sources of pictures."""
+    return experiment.load(PROJECT / "params.yaml")
+
+
+def test_the_study_goes_on_without_a_source_that_heads_learn_from_too(default):
+    study, left = default.cxrlt, without(default, ["brax"]).cxrlt
+    assert list(left.sources) == ["cxr_lt_2024", "chexpert", "padchest", "nih14"]
+    assert study.heads["vit_l_72_augmented"].labels == ("brax",)
+    assert left.heads["vit_l_72_augmented"].labels == ()
+    assert left.heads.keys() == study.heads.keys()
+    assert (left.labels, left.gold) == ("cxr_lt_2024", "cxr_lt_2024_gold")
+
+
+def test_the_study_goes_on_without_its_gold_standard(default):
+    left = without(default, ["cxr_lt_2024_gold"])
+    assert left.cxrlt.gold is None
+    assert left.cxrlt.sources == default.cxrlt.sources
+    assert "cxrlt_task2" in tables(default)
+    assert "cxrlt_task2" not in tables(left)
+
+
+def test_there_is_no_study_without_its_labels_or_any_pictures(default):
+    assert without(default, ["cxr_lt_2024"]).cxrlt is None
+    pictures = default.cxrlt.model_copy(update={"sources": {"brax": (Split.TRAIN,)}})
+    assert without(default.model_copy(update={"cxrlt": pictures}), ["brax"]).cxrlt is None
+
+
+def test_an_experiment_is_not_left_without_the_run_that_tables_are_about(tiny):
     with pytest.raises(InputError, match=r"example_a are missing, and foundation_x has no other"):
-        without(params, ["example_a"])
+        without(tiny(), ["example_a"])
 
 
 def test_every_caption_says_it():
     table = Table("title", "caption.", [], (), ())
-    assert said(table, ()).caption == "caption."
-    assert said(table, ("JSRT", "BRAX")).caption == (
+    assert captioned(table, ()).caption == "caption."
+    assert captioned(table, ("JSRT", "BRAX")).caption == (
         "caption. Left out of the experiment, since their files are not there: JSRT, BRAX."
     )
-    assert said(table, (), ["It leaks."]).caption == "caption. It leaks."
+    assert captioned(table, (), ["It leaks."]).caption == "caption. It leaks."
 
 
-def test_a_run_that_may_test_what_it_trains_on_is_named_in_every_caption(tiny):
+def test_a_run_that_may_test_what_it_trains_on_is_named_where_its_numbers_are(tiny):
     reason = "they were published so"
     slice_ = table_slice(tiny(splits={"allow_leakage": {"foundation_x": reason}}))
-    assert slice_.leaky == [f"Foundation X (foundation_x) may test groups that it trains on: {reason}."]
+    named = [f"Foundation X (foundation_x) may test groups that it trains on: {reason}."]
+    assert slice_.leaky(["foundation_x", "example_a_localization"]) == named
+    assert slice_.leaky(["transfer"]) == []
 
 
 def test_dvc_records_no_part_of_an_experiment(lab, monkeypatch, tmp_path):

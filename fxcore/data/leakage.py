@@ -19,6 +19,8 @@ from fxcore.passes import Split
 from fxcore.slices.data import LeakageSlice, SplitRule
 
 POLICIES: tuple[Policy, ...] = ("official", "published", "leak_free")
+HERE = "as split here"
+"""In place of a policy: the lists of the experiment, which may have a policy a dataset."""
 _STRICT = (Split.TEST, Split.VAL, Split.TRAIN)
 """Of two lists that share something, the first here is the one that should not be seen in the other."""
 
@@ -26,9 +28,10 @@ _STRICT = (Split.TEST, Split.VAL, Split.TRAIN)
 def leakage(slice_: LeakageSlice, stores: Mapping[str, Store], lists: Path, runs: Path) -> None:
     """Write what lists share, a row a policy and pair of lists that share anything, and a row a run.
 
-    Columns of `lists`: `policy`, `held_dataset`, `held_split`, `other_dataset`, `other_split`; and how many `images` of the first
-    list are in the second as pictures, how many `patients` are in both (groups as files name them), how many `groups` (also joined by
-    pictures), how many images of the first list are `affected`, being of such a group, and `of` how many.
+    Columns of `lists`: `policy`, which is `HERE` for the lists as they are; `held_dataset`, `held_split`, `other_dataset`,
+    `other_split`; and how many `images` of the first list are in the second as pictures, how many `patients` are in both (groups as
+    files name them), how many `groups` (also joined by pictures), how many images of the first list are `affected`, being of such a
+    group, and `of` how many.
     """
     images, pairs = compared(stores, slice_.near)
     groups = duplicates.joined(images["group"].to_numpy(dtype=object), pairs)
@@ -37,10 +40,12 @@ def leakage(slice_: LeakageSlice, stores: Mapping[str, Store], lists: Path, runs
         where = pd.concat([_assigned(images, pairs, policy, keys, slice_, stores) for keys in slice_.families.values()])
         found = shared(images.assign(joined=groups, split=where["split"].sort_index()), pairs)
         parts.append(found.assign(policy=policy))
+    split = np.concatenate([store.table["split"].to_numpy(dtype=object) for store in stores.values()])
+    parts.append(shared(images.assign(joined=groups, split=split), pairs).assign(policy=HERE))
     table = pd.concat(parts, ignore_index=True)
     columns = ["policy", *(one for one in table.columns if one != "policy")]
     tablefile.write(lists, table[columns])
-    tablefile.write(runs, pd.DataFrame(_of_runs(slice_, stores, groups, images)))
+    tablefile.write(runs, pd.DataFrame(_of_runs(slice_, split, groups, images)))
 
 
 def _assigned(
@@ -125,10 +130,9 @@ class _Lists:
 
 
 def _of_runs(
-    slice_: LeakageSlice, stores: Mapping[str, Store], groups: NDArray[np.object_], images: pd.DataFrame
+    slice_: LeakageSlice, split: NDArray[np.object_], groups: NDArray[np.object_], images: pd.DataFrame
 ) -> Iterator[dict[str, object]]:
     """For each run, how many of its test images are of groups that it, or the run it starts from, trains on."""
-    split = np.concatenate([store.table["split"].to_numpy(dtype=object) for store in stores.values()])
     trains, tests = split == Split.TRAIN, split == Split.TEST
     codes, known = pd.factorize(groups)
     keys, names = images["dataset"].cat.codes.to_numpy(), images["dataset"].cat.categories

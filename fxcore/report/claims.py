@@ -37,7 +37,7 @@ def claims(results: Results) -> Table:
     return Table("Claims", caption, records, header, rows)
 
 
-def verdict(results: Results, claim: Claim, found: Effect, said: Printed) -> str:
+def verdict(results: Results, claim: Claim, found: Effect, theirs: Printed) -> str:
     """Whether our effect supports a claim; where it cannot say, why."""
     manifests = {key: results.manifest(key) for key in found.datasets}
     if any(manifest["synthetic"] for manifest in manifests.values()):
@@ -49,7 +49,7 @@ def verdict(results: Results, claim: Claim, found: Effect, said: Printed) -> str
     if found.interval.low is None or found.interval.high is None:
         return "not testable (no interval)"
     low, high = (one - claim.threshold for one in (found.interval.low, found.interval.high))
-    if said.sign < 0:
+    if theirs.sign < 0:
         low, high = -high, -low
     if low > 0:
         return "supported"
@@ -72,9 +72,9 @@ def miscounted(results: Results, key: str) -> str:
 
 
 def _record(results: Results, claim: Claim) -> Record:
-    found, said = (EFFECTS | SHARES)[claim.test](results, claim), printed(claim)
+    found, theirs = (EFFECTS | SHARES)[claim.test](results, claim), printed(claim)
     lacks = f"ours: {found.lacks}" if found.lacks else ""
-    notes = (f"published: {said.note}" if said.note else "", f"ours: {found.note}" if found.note else "", lacks)
+    notes = (f"published: {theirs.note}" if theirs.note else "", f"ours: {found.note}" if found.note else "", lacks)
     mine, against = found.runs
     return {
         "id": claim.id,
@@ -84,14 +84,14 @@ def _record(results: Results, claim: Claim) -> Record:
         "key": claim.dataset or None,
         "task": claim.task or None,
         "item": claim.item or None,
-        "published": said.words,
+        "published": theirs.words,
         "effect": found.interval.value,
         "effect_low": found.interval.low,
         "effect_high": found.interval.high,
         "cells": found.words or None,
         "run": mine,
         "against_run": against,
-        "verdict": verdict(results, claim, found, said),
+        "verdict": verdict(results, claim, found, theirs),
         "note": "; ".join(filter(None, notes)),
     }
 

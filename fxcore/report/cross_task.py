@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fxcore.evaluation.headline import headline, printed
-from fxcore.params.report import Report
 from fxcore.passes import Task
 from fxcore.report.drawn import Drawn
 from fxcore.report.results import Results
@@ -29,7 +28,7 @@ UNFOCUSED: dict[str, Any] = {"color": COLOURS[1], "marker": ".", "markersize": 2
 Snapshots = Sequence[dict[str, Any]]
 
 
-def cross_task(results: Results, _: Report) -> Drawn:
+def cross_task(results: Results) -> Drawn:
     """A panel for each cell the joint run takes snapshots of: its validation metric along the passes, focused and unfocused."""
     joint, run = results.joint
     snapshots: Snapshots = results.choice(joint)["snapshots"]

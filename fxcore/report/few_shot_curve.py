@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from fxcore.errors import InputError
 from fxcore.evaluation.headline import printed
-from fxcore.params.report import Report
 from fxcore.report.drawn import Drawn
 from fxcore.report.few_shot import Target, targets
 from fxcore.report.finetuned import initialisation, visited
@@ -24,7 +23,7 @@ APART = 0.012
 """Between the points of two lines at one number of images, as a part of the axis, so that bars do not cover one another."""
 
 
-def few_shot(results: Results, _: Report) -> Drawn:
+def few_shot(results: Results) -> Drawn:
     """A panel for each dataset and task: the mean over draws with its interval, and each draw.
 
     Raises:

@@ -10,7 +10,6 @@ import matplotlib as mpl
 
 from fxcore import escaping
 from fxcore.files import atomic, write_text
-from fxcore.params.report import Report
 from fxcore.report.cross_task import cross_task
 from fxcore.report.drawn import Drawn
 from fxcore.report.few_shot_curve import few_shot
@@ -18,10 +17,10 @@ from fxcore.report.finetuning import figure3_finetuning
 from fxcore.report.leakage_map import leakage
 from fxcore.report.method import figure1_method
 from fxcore.report.panels import KINDS, panels
-from fxcore.report.results import Results
+from fxcore.report.results import FigureResults
 from fxcore.report.style import STYLE
 
-FIGURES: dict[str, Callable[[Results, Report], Drawn]] = {
+FIGURES: dict[str, Callable[[FigureResults], Drawn]] = {
     "figure1_method": figure1_method,
     "figure2_cross_task": cross_task,
     "figure3_finetuning": figure3_finetuning,

@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 from fxcore.errors import InputError
 from fxcore.evaluation.headline import headline, printed
 from fxcore.evaluation.statistics import standing
-from fxcore.params.report import Report
 from fxcore.passes import Task
 from fxcore.report.drawn import Drawn
 from fxcore.report.finetuned import initialisation, shown, visited
@@ -27,7 +26,7 @@ HEIGHT = 2.6
 Points = list[tuple[int, float]]
 
 
-def figure3_finetuning(results: Results, _: Report) -> Drawn:
+def figure3_finetuning(results: Results) -> Drawn:
     """A panel for each dataset and task: the validation metric against cycles, a line a run, the best value marked.
 
     Raises:

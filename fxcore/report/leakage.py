@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fxcore import paths, tablefile
-from fxcore.data.leakage import POLICIES
+from fxcore.data.leakage import HERE, POLICIES
 from fxcore.passes import Split
 from fxcore.report.render import Table
 from fxcore.report.results import Results
 
 Row = Mapping[str, Any]
+COLUMNS = (*POLICIES, HERE)
 COUNTS = ("images", "patients", "groups", "affected")
 LIST = ("held_dataset", "held_split", "other_dataset", "other_split")
 
@@ -24,9 +25,9 @@ def leakage(results: Results) -> Table:
     for one in rows:
         if one["other_split"] == Split.TRAIN and one["held_split"] != Split.TRAIN:
             shown.setdefault(tuple(one[name] for name in LIST), {})[one["policy"]] = one
-    header = ("held out", "split", "trains", *POLICIES)
+    header = ("held out", "split", "trains", *COLUMNS)
     lines = [
-        (titles[of[0]], of[1], titles[of[2]], *(_text(by.get(policy)) for policy in POLICIES))
+        (titles[of[0]], of[1], titles[of[2]], *(_text(by.get(policy)) for policy in COLUMNS))
         for of, by in sorted(shown.items(), key=lambda one: _order(titles, one[0]))
     ]
     keys = list(titles)
@@ -35,7 +36,8 @@ def leakage(results: Results) -> Table:
         " how much of the held-out list is of such a group. Images are the same where their pictures are, whatever their names:"
         " perceptual hashes find them. Patients are as files name them, an image for itself where they name none; a group joins"
         " those that share a picture. published: Ark's lists where they are public and lie beside the data, the release's own"
-        f" otherwise. Pairs of lists without a line share nothing. {_runs(results)}"
+        f" otherwise. {HERE}: each dataset by the policy that it has in this experiment. Pairs of lists without a"
+        f" line share nothing. {_runs(results)}"
     )
     return Table("Leakage between lists", caption, records, header, lines)
 

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fxcore.data.leakage import POLICIES
-from fxcore.params.report import Report
 from fxcore.passes import Split
 from fxcore.report.drawn import Drawn
 from fxcore.report.leakage import read
@@ -18,10 +17,12 @@ EMPTY = "0.93"
 """Where nothing is shared."""
 
 
-def leakage(results: Results, _: Report) -> Drawn:
+def leakage(results: Results) -> Drawn:
     """A panel a policy: rows are test lists, columns training lists, those that share something under any policy."""
     rows = [
-        one for one in read(results, "lists") if (one["held_split"], one["other_split"]) == (Split.TEST, Split.TRAIN)
+        one
+        for one in read(results, "lists")
+        if one["policy"] in POLICIES and (one["held_split"], one["other_split"]) == (Split.TEST, Split.TRAIN)
     ]
     tests, trains = (
         [key for key in results.titles if any(one[side] == key for one in rows)]

@@ -8,17 +8,14 @@ from typing import Any
 import matplotlib as mpl
 
 from fxcore.params.model import Model
-from fxcore.params.report import Report
 from fxcore.params.runs import Training
 from fxcore.params.training import Pretrain
 from fxcore.passes import Task
 from fxcore.report import cycle
 from fxcore.report.canvas import GREY, INKS, SMALL, Canvas
 from fxcore.report.drawn import Drawn
-from fxcore.report.results import Results
+from fxcore.report.results import FigureResults, Results
 from fxcore.report.style import STYLE
-from fxcore.slices.report import FigureSlice
-from fxcore.slices.train import run_passes
 
 COLUMNS = (14.0, 97.6)
 """Left and right end of the branches."""
@@ -76,15 +73,13 @@ def _counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def figure1_method(results: Results, _: Report) -> Drawn:
+def figure1_method(results: FigureResults) -> Drawn:
     """Backbone, branches and heads of the joint run, its teacher, and one cycle of its passes."""
     run = results.joint[1]
     how, train = results.slice.pretrain, run.train
-    if not isinstance(results.slice, FigureSlice):
-        raise TypeError("figure1_method needs the slice of figures")
     heads = {task: sum(task in tasks for _, tasks in run.order) for task in Task}
     method = Method(results.slice.model, how, train, {task: number for task, number in heads.items() if number})
-    passes = run_passes(run.order, train.lock, how.lock_fraction, 1, train.repeats, train.tune)
+    passes = results.cycle
     with mpl.rc_context(STYLE):
         base = cycle.height(passes, results.slice.titles)
         networks = NET if train.momentum is None else 2 * NET + BETWEEN

@@ -20,10 +20,9 @@ from fxcore import paths, tablefile
 from fxcore.data import rle
 from fxcore.data.store import Store, open_stores
 from fxcore.evaluation.statistics import BOXES
-from fxcore.params.report import Report
 from fxcore.passes import Split, Task
 from fxcore.report.drawn import Drawn
-from fxcore.report.results import Results
+from fxcore.report.results import FigureResults
 from fxcore.report.style import COLOURS, STYLE, WIDTH
 from fxcore.slices.data import Heads
 
@@ -140,35 +139,35 @@ KINDS = {
 """By name."""
 
 
-def panels(kind: Kind, results: Results, report: Report) -> Drawn:
+def panels(kind: Kind, results: FigureResults) -> Drawn:
     """A row of test images for each dataset that the joint run trains for the task, predicted by its chosen branch.
 
     Images are picked at even distances through the test split, not by result.
     """
     joint, run = results.joint
+    how = results.slice.report
     keys = [key for key, tasks in run.order if kind.task in tasks]
     predictions = tablefile.read(paths.predictions(results.root, joint))
     predictions = predictions[(predictions["task"] == kind.task) & (predictions["split"] == Split.TEST)]
-    side = WIDTH / report.panels
+    side = WIDTH / how.panels
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, max(1, len(keys)) * (side + 0.45) + 0.2), layout="constrained")
         for part, key in zip(figure.subfigures(max(1, len(keys)), squeeze=False).flat, keys, strict=False):
             branch = results.metrics(joint)[key][kind.task]["choice"]
             mine = predictions[(predictions["dataset"] == key) & (predictions["branch"] == branch)]
-            _row(part, results, key, kind, branch, mine, report)
+            _row(part, results, key, kind, branch, mine)
     if not keys:
         return Drawn(figure, f"{run.title} is not trained for {kind.task}.")
     caption = (
         f"{results.kind(keys)} Test images of {results.named(keys)}, taken at even distances through the split and not by result,"
         f" predicted by {run.title}: of each dataset the branch and the cycle that validation chose, the branch named above the"
-        f" images; one seed. {kind.note.format(least=report.panel_score)} {results.split(keys)}"
+        f" images; one seed. {kind.note.format(least=how.panel_score)} {results.split(keys)}"
     )
     return Drawn(figure, caption)
 
 
-def _row(
-    part: SubFigure, results: Results, key: str, kind: Kind, branch: str, found: pd.DataFrame, report: Report
-) -> None:
+def _row(part: SubFigure, results: FigureResults, key: str, kind: Kind, branch: str, found: pd.DataFrame) -> None:
+    how = results.slice.report
     (store,) = open_stores(results.root, [key], results.slice.store_size).values()
     heads = store.heads((kind.task,))
     phantom = ", phantom" if store.manifest["synthetic"] else ""
@@ -177,10 +176,10 @@ def _row(
         columns = min(len(handles), LEGEND_COLUMNS)
         part.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize=5)
     rows = store.rows(kind.task, Split.TEST)
-    picked = np.unique(np.linspace(0, len(rows) - 1, min(report.panels, len(rows))).round().astype(int))
-    axes = part.subplots(1, report.panels, squeeze=False).flat
+    picked = np.unique(np.linspace(0, len(rows) - 1, min(how.panels, len(rows))).round().astype(int))
+    axes = part.subplots(1, how.panels, squeeze=False).flat
     for axis in axes:
         axis.set_axis_off()
     for axis, row in zip(part.axes, rows[picked], strict=False):
         axis.imshow(store.image(row), cmap="gray", vmin=0, vmax=255, interpolation="lanczos")
-        kind.draw(Panel(axis, store, int(row), found[found["row"] == row], heads, report.panel_score))
+        kind.draw(Panel(axis, store, int(row), found[found["row"] == row], heads, how.panel_score))

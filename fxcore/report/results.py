@@ -11,8 +11,9 @@ from fxcore import paths
 from fxcore.files import read_json
 from fxcore.params.datasets import Dataset
 from fxcore.params.runs import Run
-from fxcore.passes import Split
-from fxcore.slices.report import TableSlice
+from fxcore.passes import Pass, Split
+from fxcore.slices.report import FigureSlice, TableSlice
+from fxcore.slices.train import run_passes
 
 if TYPE_CHECKING:
     from fxcore.report.drawn import Drawn
@@ -87,6 +88,13 @@ class Results(Stores):
         """The run that the tables are about."""
         return next((name, run) for name, run in self.slice.runs.items() if run.role == "joint")
 
+    @property
+    def cycle(self) -> tuple[Pass, ...]:
+        """The passes of one cycle of the joint run, as it trains them."""
+        _, run = self.joint
+        of = run.train
+        return run_passes(run.order, of.lock, self.slice.pretrain.lock_fraction, 1, of.repeats, of.tune)
+
     def baseline(self, dataset: str, task: str) -> str | None:
         """The single-task run of a dataset and task, if there is one."""
         return next(
@@ -118,7 +126,16 @@ class Results(Stores):
         return read_json(paths.choice(self.root, run))
 
 
-def said(made: Shown, left_out: Sequence[str], leaky: Sequence[str] = ()) -> Shown:
+class FigureResults(Results):
+    """The same, with what figures know besides."""
+
+    slice: FigureSlice
+
+    def __init__(self, root: Path, slice_: FigureSlice) -> None:
+        super().__init__(root, slice_)
+
+
+def captioned(made: Shown, left_out: Sequence[str], leaky: Sequence[str] = ()) -> Shown:
     """A table or figure whose caption also says which datasets were left out, and which runs test what they have seen in training."""
     words = [made.caption, *leaky]
     if left_out:

@@ -16,7 +16,6 @@ from fxcore.report.render import Table
 from fxcore.report.results import Results
 from fxcore.report.splits import splits
 from fxcore.report.transfer import table5_transfer
-from fxcore.slices.train import run_passes
 
 TRAINS = {
     (Task.CLASSIFICATION, Mode.LOCK): "classification head",
@@ -95,8 +94,7 @@ def table2_schedule(results: Results) -> Table:
     """One cycle of the joint run, pass by pass (the paper's lock-release table), from the pass list that trains."""
     name, run = results.joint
     how, train = results.slice.pretrain, run.train
-    cycle = run_passes(run.order, train.lock, how.lock_fraction, 1, train.repeats)
-    records = [{**_pass_record(results, one, how.batch_size), "run": name} for one in cycle]
+    records = [{**_pass_record(results, one, how.batch_size), "run": name} for one in results.cycle]
     header = ("pass", "dataset", "task", "mode", "data", "trains", "updates", "images")
     rows = [
         (

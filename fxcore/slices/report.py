@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fxcore.params.blocks import Block
 from fxcore.params.model import Model
 from fxcore.params.report import Evaluate, Report
@@ -25,11 +27,10 @@ class TableSlice(Block):
     left_out: tuple[str, ...]
     """Titles of datasets that are not there."""
 
-    @property
-    def leaky(self) -> list[str]:
-        """A sentence for each run that may test what it trains on; a `split` is there to show that, in a table which says so."""
+    def leaky(self, shown: Collection[str]) -> list[str]:
+        """A sentence for each run of `shown` that may test what it trains on; a `split` is there to show that, in a table which says so."""
         allowed = {
-            run: why for run, why in self.allow_leakage.items() if run in self.runs and self.runs[run].role != "split"
+            run: why for run, why in self.allow_leakage.items() if run in shown and self.runs[run].role != "split"
         }
         return [
             f"{self.runs[run].title} ({run}) may test groups that it trains on: {why}." for run, why in allowed.items()

@@ -7,7 +7,7 @@ from itertools import combinations
 import pandas as pd
 import pytest
 
-from fxcore.data.leakage import leakage
+from fxcore.data.leakage import HERE, leakage
 from fxcore.data.native import Native
 from fxcore.data.normalize import normalize
 from fxcore.data.split import split
@@ -21,6 +21,12 @@ NIH = ("nih14", "rsna_pneumonia", "siim_acr", "chestx_det")
 COUNTS = {"train": 24, "val": 6, "test": 20}
 HOLDOUTS = {key: Holdout(val=0.2, test=0.4) for key in NIH} | {"rsna_pneumonia": Holdout(val=6 / 50, test=20 / 50)}
 NEAR = Near(correlation=0.99)
+RSNA = tuple(
+    (side, of, value)
+    for side, split in (("held", "test"), ("other", "train"))
+    for of, value in (("dataset", "rsna_pneumonia"), ("split", split))
+)
+"""Its test list and its training list."""
 RANK = {"test": 0, "val": 1, "train": 2}
 
 
@@ -54,6 +60,20 @@ def found(family):
     slice_ = LeakageSlice(store_size=64, seed=0, near=NEAR, families={"nih": NIH}, holdouts=HOLDOUTS, runs=runs)
     leakage(slice_, stores, root / "lists.parquet", root / "runs.parquet")
     return [pd.read_parquet(root / f"{name}.parquet").astype(str).to_dict("records") for name in ("lists", "runs")]
+
+
+@pytest.fixture(scope="module")
+def mixed(family):
+    """The same stores, RSNA on its published lists and the others leak-free: the stores as split, and what lists share."""
+    root, _, stores = family
+    rules = {key: SplitRule(policy="leak_free", holdout=HOLDOUTS[key]) for key in NIH}
+    rules["rsna_pneumonia"] = SplitRule(policy="published", holdout=HOLDOUTS["rsna_pneumonia"])
+    slice_ = SplitSlice(family="nih", store_size=64, seed=0, near=NEAR, datasets=rules)
+    split(slice_, stores, lambda key, kind: root / f"{key}-mixed.{kind}")
+    stores = {key: Store(store.folder, root / f"{key}-mixed.parquet") for key, store in stores.items()}
+    slice_ = LeakageSlice(store_size=64, seed=0, near=NEAR, families={"nih": NIH}, holdouts=HOLDOUTS, runs={})
+    leakage(slice_, stores, root / "mixed.parquet", root / "mixed-runs.parquet")
+    return stores, pd.read_parquet(root / "mixed.parquet").astype(str).to_dict("records")
 
 
 def _planted(same, where):
@@ -115,6 +135,27 @@ def test_nothing_that_is_held_out_trains_where_lists_are_leak_free(found):
     leaks = [one for one in rows if one["other_split"] == "train" and one["held_split"] != "train"]
     assert not [one for one in leaks if one["policy"] == "leak_free"]
     assert {one["policy"] for one in leaks} == {"official", "published"}
+
+
+def _of(rows, policy):
+    return [{name: value for name, value in one.items() if name != "policy"} for one in rows if one["policy"] == policy]
+
+
+def test_where_all_have_one_policy_the_lists_as_split_are_those_of_the_policy(found):
+    rows, _ = found
+    assert _of(rows, HERE) == _of(rows, "leak_free") != []
+
+
+def test_lists_as_split_are_counted_where_policies_are_mixed(family, found, mixed):
+    _, same, _ = family
+    stores, rows = mixed
+    assert _listed(rows, HERE) == _planted(same, _where(stores, "leak_free"))
+    pair = {f"{side}_{of}": value for side, of, value in RSNA}
+    (own,) = [one for one in _of(rows, HERE) if pair.items() <= one.items()]
+    (published,) = [one for one in _of(rows, "published") if pair.items() <= one.items()]
+    assert own == published
+    # What others are split by does not change what a policy would do to all.
+    assert [one for one in rows if one["policy"] != HERE] == [one for one in found[0] if one["policy"] != HERE]
 
 
 def test_a_split_by_image_shares_patients_with_itself(family, found):

@@ -46,17 +46,17 @@ def test_a_verdict_goes_by_the_side_of_the_whole_interval(tiny, handmade, interv
 
 
 def test_what_keeps_a_claim_from_being_tested_is_named_phantoms_first(tiny, handmade):
-    claim, said = CLAIMS["pretraining_siim_acr_classification"], Printed("+1.43", 1)
+    claim, theirs = CLAIMS["pretraining_siim_acr_classification"], Printed("+1.43", 1)
     sure = Effect(Interval(1.0, 0.5, 2.0), ("siim_acr", "montgomery"))
     some = WHOLE | {"montgomery": {"synthetic": True}}
-    assert verdict(handmade(tiny(**STUDY), manifests=some), claim, sure, said) == "not testable (phantom)"
+    assert verdict(handmade(tiny(**STUDY), manifests=some), claim, sure, theirs) == "not testable (phantom)"
     few = WHOLE | _real(montgomery=130)
-    assert verdict(handmade(tiny(**STUDY), manifests=few), claim, sure, said) == (
+    assert verdict(handmade(tiny(**STUDY), manifests=few), claim, sure, theirs) == (
         "not testable (not the registered count: NIH Montgomery has 130 of 138 images)"
     )
     results = handmade(tiny(**STUDY), manifests=WHOLE)
-    assert verdict(results, claim, Effect(lacks="no such run"), said) == "not testable (no such run)"
-    assert verdict(results, claim, sure, said) == "supported"
+    assert verdict(results, claim, Effect(lacks="no such run"), theirs) == "not testable (no such run)"
+    assert verdict(results, claim, sure, theirs) == "supported"
 
 
 def test_images_left_out_for_a_reason_count_as_there(tiny, handmade):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from fxcore.params.report import Report
 from fxcore.paths import FIGURE_KINDS
 from fxcore.report.cross_task import cross_task
 from fxcore.report.figure import write
@@ -27,7 +26,7 @@ SNAPSHOTS = [
 
 
 def _drawn(handmade, params, snapshots, **more):
-    return cross_task(handmade(params, choices={"foundation_x": {"snapshots": snapshots}}, **more), Report())
+    return cross_task(handmade(params, choices={"foundation_x": {"snapshots": snapshots}}, **more))
 
 
 def _figure(handmade, params, snapshots, **more):

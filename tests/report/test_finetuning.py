@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 
 from fxcore.errors import InputError
-from fxcore.params.report import Report
 from fxcore.params.runs import Run
 from fxcore.passes import Task
 from fxcore.report.finetuned import shown
@@ -32,7 +31,7 @@ CHOICES = {
 
 @pytest.fixture
 def drawn(tiny, handmade):
-    return figure3_finetuning(handmade(tiny(**STUDY), choices=CHOICES), Report())
+    return figure3_finetuning(handmade(tiny(**STUDY), choices=CHOICES))
 
 
 def test_a_line_a_run_in_percent_with_its_best_value_ringed(drawn):
@@ -62,7 +61,7 @@ def test_published_values_are_in_the_caption_alone(drawn):
 
 def test_without_runs_there_is_no_figure(tiny, handmade):
     with pytest.raises(InputError, match="none with shown_in: figure3_finetuning"):
-        figure3_finetuning(handmade(tiny(finetune={}, few_shot={})), Report())
+        figure3_finetuning(handmade(tiny(finetune={}, few_shot={})))
 
 
 def test_a_run_is_shown_for_the_tasks_that_it_has_on_a_dataset_not_on_another():

@@ -8,7 +8,6 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from fxcore.params.experiment import load
-from fxcore.params.report import Report
 from fxcore.passes import Task
 from fxcore.report.canvas import INKS
 from fxcore.report.method import figure1_method
@@ -28,7 +27,7 @@ def _blocks(drawn, task):
 
 @pytest.fixture
 def paper(handmade):
-    return figure1_method(handmade(load(PROJECT / "presets/paper.yaml"), of=figure_slice), Report())
+    return figure1_method(handmade(load(PROJECT / "presets/paper.yaml"), of=figure_slice))
 
 
 def test_the_paper_has_eleven_six_and_three_heads_for_student_and_teacher(paper):
@@ -59,7 +58,7 @@ def test_heads_are_numbered_as_in_table_1(paper):
 
 @pytest.mark.parametrize("file", ["presets/paper.yaml", "params.yaml", "tests/presets/tiny.yaml"])
 def test_no_words_lie_on_other_words_or_leave_the_page(handmade, file):
-    drawn = figure1_method(handmade(load(PROJECT / file), of=figure_slice), Report())
+    drawn = figure1_method(handmade(load(PROJECT / file), of=figure_slice))
     drawn.figure.canvas.draw()
     boxes = [(text.get_text(), text.get_window_extent()) for text in drawn.figure.findobj(Text) if text.get_text()]
     page = drawn.figure.bbox
@@ -69,7 +68,7 @@ def test_no_words_lie_on_other_words_or_leave_the_page(handmade, file):
 
 def test_without_a_teacher_there_is_a_student_alone(handmade, tiny):
     params = tiny(runs__foundation_x__train__momentum=None, runs__foundation_x__train__snapshots=None)
-    drawn = figure1_method(handmade(params, of=figure_slice), Report())
+    drawn = figure1_method(handmade(params, of=figure_slice))
     words = _words(drawn)
     assert "Student" in words
     assert "Teacher" not in words
@@ -85,7 +84,7 @@ def test_what_the_parameters_change_is_drawn(handmade, tiny):
         runs__foundation_x__train__lock=["classification"],
         runs__foundation_x__train__momentum={"start": 0.5, "end": 1.0},
     )
-    drawn = figure1_method(handmade(params, of=figure_slice), Report())
+    drawn = figure1_method(handmade(params, of=figure_slice))
     words = _words(drawn)
     assert "classification\nmean over last map\nprojector (48)" in words
     assert "1 decoder\n1 head" in words
@@ -96,6 +95,6 @@ def test_what_the_parameters_change_is_drawn(handmade, tiny):
 
 
 def test_without_consistency_nothing_joins_the_branches(handmade, tiny):
-    words = _words(figure1_method(handmade(tiny(pretrain__consistency=0.0), of=figure_slice), Report()))
+    words = _words(figure1_method(handmade(tiny(pretrain__consistency=0.0), of=figure_slice)))
     assert "Teacher" in words
     assert not [word for word in words if "consistency" in word]

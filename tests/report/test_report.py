@@ -7,6 +7,7 @@ import pytest
 
 from fxcore import cli
 from fxcore.errors import InputError
+from fxcore.passes import Task
 from fxcore.paths import TABLE_KINDS
 from fxcore.report import render
 from fxcore.report.gaps import undefined
@@ -88,7 +89,7 @@ SEEN = {
 }
 
 
-def _results(tiny, handmade):
+def _results(tiny, handmade, **more):
     phantom = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
     length = {"cycles": 1, "horizon_cycles": 1}
     visits = {"siim_acr": ["classification"], "tbx11k": ["localization"]}
@@ -97,8 +98,11 @@ def _results(tiny, handmade):
         "joint": {"title": "Joint", "role": "joint", "train": {"visits": visits, **length}},
         "alone": {"title": "Alone", "role": "baseline", "train": alone},
     }
-    params = tiny(datasets={"siim_acr": phantom, "tbx11k": phantom}, runs=runs, report={})
-    return handmade(params, metrics={"joint": JOINT, "alone": ALONE}, seen=SEEN)
+    params = tiny(datasets={"siim_acr": phantom, "tbx11k": phantom}, runs=runs, report={}, **more)
+    annotated = {"annotated": {task: {"train": 12} for task in Task}}
+    return handmade(
+        params, metrics={"joint": JOINT, "alone": ALONE}, seen=SEEN, counts=dict.fromkeys(visits, annotated)
+    )
 
 
 def _table3(tiny, handmade):
@@ -220,6 +224,18 @@ def test_a_strict_table_is_not_written_and_says_so_in_one_line(tiny, handmade, c
     assert not (results.root / "tables").exists()
     assert cli.main(command) == 0
     assert len(list((results.root / "tables").iterdir())) == 4
+
+
+def test_captions_name_the_runs_shown_that_may_test_what_they_train_on_and_no_others(tiny, handmade):
+    results = _results(tiny, handmade, splits={"allow_leakage": {"alone": "few patients"}})
+    options = ["--results", str(results.root), "--params", results.slice.canonical()]
+    for table in ("table2_schedule", "table3_pretraining"):
+        assert cli.main(["table", table, *options]) == 0
+    schedule, measured = (
+        (results.root / f"tables/{name}.md").read_text() for name in ("table2_schedule", "table3_pretraining")
+    )
+    assert "Alone (alone) may test groups that it trains on: few patients." in measured
+    assert "may test groups" not in schedule
 
 
 def test_the_page_of_a_table_needs_no_other_file():

@@ -89,7 +89,7 @@ def _source(results: CxrltResults, key: str, found: Mapping[str, Any], theirs: I
     for name, shared in found["contamination"].items():
         record |= {f"{name}_{what}": shared[what] for what in ("images", "groups")}
     unprinted = [] if theirs else [Gap("published images", UNPRINTED, True)]
-    return _finished(record, [*_unevaluated(record), *unprinted], _said(theirs))
+    return _finished(record, [*_unevaluated(record), *unprinted], _remark(theirs))
 
 
 def _counted(left: Mapping[str, int]) -> str:
@@ -100,7 +100,7 @@ def _counted(left: Mapping[str, int]) -> str:
 def _absent(theirs: Images) -> Record:
     """A source of the slides that is none of ours."""
     record = _empty(PRETRAINING) | {"dataset": theirs.title, "key": theirs.key, "published_images": theirs.images}
-    return _finished(record, [Gap("images", NOT_HERE, True)], _said(theirs))
+    return _finished(record, [Gap("images", NOT_HERE, True)], _remark(theirs))
 
 
 def _labels(results: CxrltResults) -> list[Record]:
@@ -131,7 +131,7 @@ def _labels(results: CxrltResults) -> list[Record]:
         }
         gaps = [Gap("images", why[part], True)] if number is None else []
         gaps += [] if theirs else [Gap("published images", OTHER_DATA, True)]
-        records.append(_finished(record, gaps, _said(theirs.get(part))))
+        records.append(_finished(record, gaps, _remark(theirs.get(part))))
     return records
 
 
@@ -164,7 +164,7 @@ def _unevaluated(record: Record) -> list[Gap]:
     ]
 
 
-def _said(theirs: Images | None) -> str:
+def _remark(theirs: Images | None) -> str:
     return f"published: {theirs.note}" if theirs and theirs.note else ""
 
 

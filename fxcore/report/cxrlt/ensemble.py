@@ -21,7 +21,7 @@ from fxcore.report.cxrlt.rows import (
     intervals,
     model,
     published,
-    said,
+    remark,
     traced,
     unprinted,
     where,
@@ -106,7 +106,7 @@ def _record(results: CxrltResults, line: Line) -> Record:
         record |= percent(f"{of.task}_map", of.cell.get("map", {}))
     record |= {f"published_{task}_map": published(found, task) for task in results.tasks}
     empty = [*(gap for of in scored for gap in _gaps(of)), *unprinted(found)]
-    return record | counts(scored[0].cell) | {"note": noted(empty, *_remarks(scored), said(found))}
+    return record | counts(scored[0].cell) | {"note": noted(empty, *_remarks(scored), remark(found))}
 
 
 def _row(results: CxrltResults, line: Line, record: Record) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def _row(results: CxrltResults, line: Line, record: Record) -> tuple[str, ...]:
         *(in_slides(found, task) for task in results.tasks),
         AUGMENTED if found else "–",
         counted(record),
-        noted((gap for scores in scored for gap in _gaps(scores)), *_remarks(scored), said(found)),
+        noted((gap for scores in scored for gap in _gaps(scores)), *_remarks(scored), remark(found)),
     )
 
 
@@ -150,7 +150,7 @@ def _theirs(results: CxrltResults, ours: Record, theirs: Model) -> Record:
         "set": DEV,
         "aggregation": theirs.aggregation,
         **{f"published_{task}_map": published(found, task) for task in results.tasks},
-        "note": noted([Gap("number of ours", NO_HEAD, True)], said(found)),
+        "note": noted([Gap("number of ours", NO_HEAD, True)], remark(found)),
     }
 
 
@@ -167,7 +167,7 @@ def _their_row(results: CxrltResults, theirs: Model) -> tuple[str, ...]:
         *(in_percent(found.tasks[task]) for task in results.tasks),
         AUGMENTED,
         "–",
-        said(found),
+        remark(found),
     )
 
 

@@ -143,7 +143,7 @@ def unprinted(found: Development | None) -> list[Gap]:
     return [] if found else [Gap("published mAP", UNPRINTED, True)]
 
 
-def said(found: Development | None) -> str:
+def remark(found: Development | None) -> str:
     """What there is to know about the slides' row."""
     return f"published: {found.note}" if found and found.note else ""
 

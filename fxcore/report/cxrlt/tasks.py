@@ -24,7 +24,7 @@ from fxcore.report.cxrlt.rows import (
     metrics,
     model,
     published,
-    said,
+    remark,
     unprinted,
     where,
     without,
@@ -146,7 +146,7 @@ def _evident(one: Scored, theirs: Development | None) -> Iterator[Gap]:
 
 def _note(one: Scored, theirs: Development | None, of: Iterable[Gap]) -> str:
     known = one.cell.get("map", {}).get("value") is not None
-    return noted(of, without(one) if known else "", said(theirs))
+    return noted(of, without(one) if known else "", remark(theirs))
 
 
 def _theirs(ours: Record, theirs: Model, task: str) -> Record:
@@ -162,7 +162,7 @@ def _theirs(ours: Record, theirs: Model, task: str) -> Record:
         "task": task,
         "set": DEV,
         "published_map": published(found, task),
-        "note": noted([Gap("number of ours", NO_HEAD, True)], said(found)),
+        "note": noted([Gap("number of ours", NO_HEAD, True)], remark(found)),
     }
 
 
@@ -179,5 +179,5 @@ def _their_row(theirs: Model, task: str) -> tuple[str, ...]:
         *[NO_HEAD] * (2 + len(METRICS[1:]) + len(GROUPS)),
         in_percent(found.tasks[task]),
         "–",
-        said(found),
+        remark(found),
     )
