@@ -124,7 +124,7 @@ def _transfer(results: Results, claim: Claim) -> Effect:
     task = Task(claim.task)
     names = shown(results, table5.WHERE, claim.dataset, task)
     rivals, lacks = _rivals(results, names)
-    its = best(results, rivals, lambda name: table5.value(results, name, claim.dataset, task)["value"])
+    its = best(results, rivals, table5.Target(results, claim.dataset, task).value)
     return _against(results, _paired(results, ours(results, names), its, claim, lacks=lacks))
 
 

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fxcore.errors import InputError
-from fxcore.evaluation.headline import printed
 from fxcore.report.finetuned import (
     HOW,
     NOT_SUPPLIED,
-    PUBLISHED,
-    UNPAIRED,
-    UNPRINTED,
+    Cell,
     Initialisation,
-    absent,
-    best,
+    Record,
+    cells,
     columns,
+    compared_row,
     described,
+    header,
     in_paper,
     initialisation,
-    ours,
+    lacking,
     text,
     visited,
 )
-from fxcore.report.gaps import Gap, missing, noted
+from fxcore.report.gaps import Gap
 from fxcore.report.published import few_shot as published
-from fxcore.report.render import Table, interval
+from fxcore.report.render import Table
 from fxcore.report.results import Results, percent
 
 ASKED = ("Ark", "POPAR")
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,6 @@ class Target:
         """What was found of a run with a number of images; empty where it was not trained on so many."""
         found: Mapping[str, Any] = self.runs[run]["samples"].get(str(samples), {})
         return found
-
-    def pair(self, results: Results, samples: int) -> tuple[str | None, str | None]:
-        """Foundation X, and the best of the others with that number of images."""
-        return ours(results, self.runs), best(results, self.runs, lambda run: self.value(run, samples))
 
 
 def targets(results: Results) -> list[Target]:
@@ -79,14 +73,9 @@ def table6_few_shot(results: Results) -> Table:
     if not few.runs:
         raise InputError("few_shot.runs is empty; the table has nothing to show")
     tried = columns(results, few.runs, ASKED)
-    cells = [(target, samples) for target in targets(results) for samples in few.samples]
-    made = [list(_cells(results, target, samples, tried)) for target, samples in cells]
-    records = [record for row in made for record, _ in row]
-    lacking = [
-        line for row in made for one, gaps in row for line in missing(f"{one['key']}, {one['samples']} images", gaps)
+    rows = [
+        cells(results, Few(results, target, samples), tried) for target in targets(results) for samples in few.samples
     ]
-    header = ["dataset", "metric", "training images", *(one.label for one in tried), "Δ", "against"]
-    header += [*(f"published {name}" for name in PUBLISHED), "test images (patients)", "note"]
     keys = visited(results, few.runs)
     draws = f"{few.draws} draws" if few.draws > 1 else "one draw, so that its spread is unknown,"
     caption = (
@@ -98,81 +87,77 @@ def table6_few_shot(results: Results) -> Table:
         " numbers are of the paper's data and splits (Islam et al. 2025): one run each, as far as is visible. There Ark is higher"
         f" with 6 than with 12 images, so noise between runs is of the order of the gains. {results.split(keys)}"
     )
-    rows = [_row(row) for row in made]
-    return Table("Table 6. Few training images", caption, records, header, rows, lacking)
-
-
-def _cells(
-    results: Results, target: Target, samples: int, tried: Sequence[Initialisation]
-) -> Iterator[tuple[Record, list[Gap]]]:
-    runs = {initialisation(results, results.slice.runs[name]): name for name in target.runs}
-    mine, other = target.pair(results, samples)
-    for column in tried:
-        run = runs.get(column)
-        against = other if run is not None and run == mine else None
-        found = target.of(run, samples) if run else {}
-        gaps = list(_gaps(column, run, found, against))
-        yield _record(results, target, samples, column, run, against) | {"note": noted(gaps)}, gaps
-
-
-def _gaps(column: Initialisation, run: str | None, found: Mapping[str, Any], against: str | None) -> Iterator[Gap]:
-    if run is None:
-        yield absent(column)
-    elif found.get("value") is None:
-        yield Gap(column.label, "undefined in test", False)
-    elif found.get("sd") is None:
-        yield Gap(f"± of {column.label}", "one draw", True)
-    if against and found.get("differences", {}).get(against, {}).get("value") is None:
-        yield Gap("Δ", f"no paired difference from {against}", False)
-
-
-def _record(
-    results: Results, target: Target, samples: int, column: Initialisation, run: str | None, against: str | None
-) -> Record:
-    found = target.of(run, samples) if run else {}
-    one = next(iter(target.runs.values()))
-    in_print = published().get((target.dataset, samples))
-    name = in_paper(column)
-    spread = found.get("sd")
-    return {
-        "dataset": results.slice.titles[target.dataset],
-        "key": target.dataset,
-        "task": target.task,
-        "metric": one["metric"],
-        "samples": samples,
-        **described(column),
-        "run": run,
-        "draws": len(found["draws"]) if found else None,
-        **percent("value", found),
-        "sd": None if spread is None else round(100 * spread, 2),
-        "against_run": against,
-        **percent("difference", found.get("differences", {}).get(against, {})),
-        "published": in_print.of(name) if in_print and name else None,
-        "test_images": one["images"],
-        "test_patients": one["patients"],
-    }
-
-
-def _row(cells: Sequence[tuple[Record, list[Gap]]]) -> tuple[str, ...]:
-    records = [record for record, _ in cells]
-    first = records[0]
-    mine = next((one for one in records if one["against_run"]), None)
-    against = next((one for one in records if mine and one["run"] == mine["against_run"]), None)
-    in_print = published().get((first["key"], first["samples"]))
-    gaps = [gap for _, of_record in cells for gap in of_record]
-    gaps += [*([] if mine else [UNPAIRED]), *([] if in_print else [UNPRINTED])]
-    remark = f"published: {in_print.note}" if in_print and in_print.note else ""
-    return (
-        first["dataset"],
-        printed(first["metric"]),
-        str(first["samples"]),
-        *(_text(one) for one in records),
-        interval(mine, "difference", "+") if mine else "no pair",
-        against["initialisation"] if against else "none",
-        *(f"{in_print.of(name):.2f}" if in_print else "not in the paper" for name in PUBLISHED),
-        f"{first['test_images']:,} ({first['test_patients']:,})",
-        noted(gaps, remark),
+    return Table(
+        "Table 6. Few training images",
+        caption,
+        [record for row in rows for record, _ in row],
+        header(tried, "training images"),
+        [_row(row) for row in rows],
+        lacking(rows, lambda one: f"{one['key']}, {one['samples']} images"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Trainings on one number of a target's images."""
+
+    results: Results
+    target: Target
+    samples: int
+
+    @property
+    def runs(self) -> Mapping[str, Any]:
+        """Runs that were trained on so few."""
+        return self.target.runs
+
+    def value(self, run: str) -> float | None:
+        """The mean over draws."""
+        return self.target.value(run, self.samples)
+
+    def differences(self, run: str) -> Mapping[str, Mapping[str, Any]]:
+        """What a run has over others, paired by image."""
+        found: Mapping[str, Mapping[str, Any]] = self.target.of(run, self.samples).get("differences", {})
+        return found
+
+    def gaps(self, column: Initialisation, run: str) -> Iterator[Gap]:
+        """Why a run's cell has no mean, or no spread."""
+        found = self.target.of(run, self.samples)
+        if found.get("value") is None:
+            yield Gap(column.label, "undefined in test", False)
+        elif found.get("sd") is None:
+            yield Gap(f"± of {column.label}", "one draw", True)
+
+    def record(self, column: Initialisation, run: str | None, against: str | None) -> Record:
+        """A row of the CSV, with the spread of the draws."""
+        found = self.target.of(run, self.samples) if run else {}
+        one = next(iter(self.runs.values()))
+        in_print = published().get((self.target.dataset, self.samples))
+        name = in_paper(column)
+        spread = found.get("sd")
+        return {
+            "dataset": self.results.slice.titles[self.target.dataset],
+            "key": self.target.dataset,
+            "task": self.target.task,
+            "metric": one["metric"],
+            "samples": self.samples,
+            **described(column),
+            "run": run,
+            "draws": len(found["draws"]) if found else None,
+            **percent("value", found),
+            "sd": None if spread is None else round(100 * spread, 2),
+            "against_run": against,
+            **percent("difference", found.get("differences", {}).get(against, {})),
+            "published": in_print.of(name) if in_print and name else None,
+            "test_images": one["images"],
+            "test_patients": one["patients"],
+        }
+
+
+def _row(row: list[Cell]) -> tuple[str, ...]:
+    first, _ = row[0]
+    in_print = published().get((first["key"], first["samples"]))
+    remark = f"published: {in_print.note}" if in_print and in_print.note else ""
+    return compared_row(row, in_print, str(first["samples"]), text=_text, remark=remark)
 
 
 def _text(one: Record) -> str:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 
+from fxcore.evaluation.headline import printed
 from fxcore.params.runs import Run
 from fxcore.params.training import Start
 from fxcore.passes import Task
-from fxcore.report.gaps import Gap
+from fxcore.report.gaps import Gap, missing, noted
+from fxcore.report.published import Transfer
 from fxcore.report.render import interval
 from fxcore.report.results import Results
 
@@ -23,6 +25,9 @@ UNPAIRED = Gap("Δ", "Foundation X, or a run with a number beside it, is missing
 UNPRINTED = Gap("published", "not in the paper", True)
 """Why a row has no difference, and why no published numbers."""
 HEAD_ONLY = "head only"
+Record = dict[str, Any]
+Cell = tuple[Record, list[Gap]]
+"""A row of the CSV, an initialisation's, and why it lacks numbers."""
 
 
 class Origin(IntEnum):
@@ -126,3 +131,72 @@ def best(results: Results, names: Iterable[str], value: Callable[[str], float | 
         if (number := value(name)) is not None
     ]
     return max(others, key=lambda one: one[0])[1] if others else None
+
+
+class Target(Protocol):
+    """A row of a page: what its runs, one an initialisation, are trained on and tested with."""
+
+    @property
+    def runs(self) -> Iterable[str]:
+        """Runs that are tried on it."""
+
+    def value(self, run: str) -> float | None:
+        """The mean over test images."""
+
+    def differences(self, run: str) -> Mapping[str, Mapping[str, Any]]:
+        """What a run has over others, paired by image."""
+
+    def gaps(self, column: Initialisation, run: str) -> Iterable[Gap]:
+        """Why a run's own cell lacks numbers."""
+
+    def record(self, column: Initialisation, run: str | None, against: str | None) -> Record:
+        """A row of the CSV, without its note."""
+
+
+def cells(results: Results, target: Target, tried: Iterable[Initialisation]) -> list[Cell]:
+    """A cell for each column; Foundation X is held against the best of the others."""
+    runs = {initialisation(results, results.slice.runs[name]): name for name in target.runs}
+    mine, other = ours(results, target.runs), best(results, target.runs, target.value)
+    made = []
+    for column in tried:
+        run = runs.get(column)
+        against = other if run is not None and run == mine else None
+        gaps = [absent(column)] if run is None else list(target.gaps(column, run))
+        if run and against and target.differences(run).get(against, {}).get("value") is None:
+            gaps.append(Gap("Δ", f"no paired difference from {against}", False))
+        made.append((target.record(column, run, against) | {"note": noted(gaps)}, gaps))
+    return made
+
+
+def lacking(rows: Iterable[Sequence[Cell]], where: Callable[[Record], str]) -> list[str]:
+    """Lines for `Table.missing`; `where` says which row a record is of."""
+    return [line for row in rows for one, gaps in row for line in missing(where(one), gaps)]
+
+
+def header(tried: Iterable[Initialisation], *more: str) -> list[str]:
+    """Columns of a page: those that say which row, `more` last of them, then initialisations and what is held against what."""
+    columns = ["dataset", "metric", *more, *(one.label for one in tried), "Δ", "against"]
+    return [*columns, *(f"published {name}" for name in PUBLISHED), "test images (patients)", "note"]
+
+
+def compared_row(
+    row: Sequence[Cell], in_print: Transfer | None, *more: str, text: Callable[[Record], str] = text, remark: str = ""
+) -> tuple[str, ...]:
+    """The row of a page under `header`; `text` prints a record's value."""
+    records = [record for record, _ in row]
+    first = next(one for one in records if one["run"])
+    mine = next((one for one in records if one["against_run"]), None)
+    against = next((one for one in records if mine and one["run"] == mine["against_run"]), None)
+    gaps = [gap for _, of_record in row for gap in of_record]
+    gaps += [*([] if mine else [UNPAIRED]), *([] if in_print else [UNPRINTED])]
+    return (
+        first["dataset"],
+        printed(first["metric"]),
+        *more,
+        *map(text, records),
+        interval(mine, "difference", "+") if mine else "no pair",
+        against["initialisation"] if against else "none",
+        *(f"{in_print.of(name):.2f}" if in_print else "not in the paper" for name in PUBLISHED),
+        f"{first['test_images']:,} ({first['test_patients']:,})",
+        noted(gaps, remark),
+    )
