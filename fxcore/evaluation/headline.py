@@ -11,7 +11,6 @@ _PRINTED = {
     "iou": "IoU",
 }
 _OF = {"positive": "positives", "pooled": "pooled"}
-_IN_PIXELS = ("hd95",)
 
 
 def printed(metric: str) -> str:
@@ -19,11 +18,6 @@ def printed(metric: str) -> str:
     name, _, of = metric.partition("_")
     text = _PRINTED.get(name, name.replace("map", "mAP"))
     return f"{text}, {_OF[of]}" if of else text
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share of one, printed in percent; if not it is a distance in native pixels."""
-    return metric not in _IN_PIXELS
 
 
 def headline(task: Task, iou: float) -> str:
