@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import copy
 import sys
-import time
-from collections.abc import Callable
 
 import torch
+from table import heading, row, timed
 from timm.layers.ml_decoder import MLDecoder
 from torch import Tensor, nn
 
@@ -53,20 +52,9 @@ def timms(ours: MlDecoder) -> MLDecoder:
     return theirs
 
 
-def timed(rounds: int, *ways: Callable[[], object]) -> list[float]:
-    """Seconds of the best round of each way."""
-    best = [float("inf")] * len(ways)
-    for number in range(rounds):
-        for place, way in list(enumerate(ways))[:: -1 if number % 2 else 1]:
-            begun = time.perf_counter()
-            way()
-            best[place] = min(best[place], time.perf_counter() - begun)
-    return best
-
-
-def row(*cells: str) -> None:
-    """A row of the table, at once."""
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+def write(line: str) -> None:
+    """To standard output, at once."""
+    sys.stdout.write(line)
     sys.stdout.flush()
 
 
@@ -81,7 +69,7 @@ def compare(
     both = timed(rounds, lambda: trained(ours, tokens), lambda: trained(theirs, tokens))
     for part, (mine, its), aim in zip(("forward", "forward and backward"), (alone, both), aims, strict=True):
         times = f"{1e3 * mine:.3g} ms", f"{1e3 * its:.3g} ms", f"{its / mine:.1f}"
-        row(f"{what}, {part}", f"{against}; they differ by {apart:.0e}", *times, aim)
+        write(row(f"{what}, {part}", f"{against}; they differ by {apart:.0e}", *times, aim))
 
 
 def trained(layer: nn.Module, tokens: Tensor) -> None:
@@ -95,8 +83,7 @@ def main() -> None:
     """Write a row for each comparison."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
-    row("what", "against", "ours", "theirs", "theirs / ours", "aim")
-    row(*["---"] * 6)
+    write(heading("what", "against", "ours", "theirs", "theirs / ours", "aim"))
     linear = GroupLinear(CLASSES, WIDTH, CLASSES)
     tokens = torch.randn(BATCH, CLASSES, WIDTH, requires_grad=True)
     what = f"last layer, {BATCH} images, {CLASSES} classes"

@@ -13,10 +13,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import torch
+from table import heading, ratio, row, timed
 from torch import Tensor
 
 from fxcore.data import transforms
@@ -180,19 +182,13 @@ def start() -> Iterator[str]:
         job = [sys.executable, "-m", "fxcore"]
         options = ["--results", name, "--params", tiny]
 
-        def run(*words: str) -> float:
-            begun = time.perf_counter()
+        def run(*words: str) -> None:
             subprocess.run([*job, *words, *options], check=True, stderr=subprocess.DEVNULL)
-            return time.perf_counter() - begun
 
         run("phantom", "example_a")
         run("normalize", "example_a")
-        ours = min(run("pretrain", "example_a_localization", "--stage", "cycle_1") for _ in range(3))
-    theirs = float("inf")
-    for _ in range(3):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-c", START], check=True)
-        theirs = min(theirs, time.perf_counter() - begun)
+        (ours,) = timed(3, lambda: run("pretrain", "example_a_localization", "--stage", "cycle_1"))
+    (theirs,) = timed(3, lambda: subprocess.run([sys.executable, "-c", START], check=True))
     yield row(
         "a whole tiny stage of 3 updates", START, f"{ours:.2f} s", f"{theirs:.2f} s", f"+{ours - theirs:.2f} s", "+3 s"
     )
@@ -209,20 +205,6 @@ def save(bench: Bench) -> str:
     return row(*cells, f"{seconds / (60 * MINUTES):.4f}", "≤ 0.02")
 
 
-def row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |\n"
-
-
-def best(way: object, one: Pass) -> float:
-    """Seconds of the better of some rounds."""
-    took = float("inf")
-    for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        way(one)  # type: ignore[operator]
-        took = min(took, time.perf_counter() - begun)
-    return took
-
-
 def kinds(bench: Bench) -> Iterator[str]:
     """A row for each kind of pass, then those of the whole cycle, of overhead and of waiting."""
     cycle = {"engine": 0.0, "necessary": 0.0, "published": 0.0, "outside": 0.0}
@@ -231,10 +213,11 @@ def kinds(bench: Bench) -> Iterator[str]:
         count, updates = CYCLE[one.task, one.mode], one.updates(BATCH * UPDATES, BATCH)
         took = min((bench.engine(one) for _ in range(ROUNDS)), key=lambda took: took.updates)
         waits += took.waits
+        necessary, published = timed(ROUNDS, partial(bench.necessary, one), partial(bench.published, one))
         found = {
             "engine": took.updates / updates,
-            "necessary": best(bench.necessary, one),
-            "published": best(bench.published, one),
+            "necessary": necessary,
+            "published": published,
             "outside": sum(took.waits) / max(1, len(took.waits)),
         }
         cycle = {name: cycle[name] + count * seconds for name, seconds in found.items()}
@@ -256,16 +239,11 @@ def kinds(bench: Bench) -> Iterator[str]:
     )
 
 
-def ratio(what: str, against: str, ours: float, theirs: float, aim: str, unit: str) -> str:
-    """A row of the table."""
-    return row(what, against, f"{ours:.3g} {unit}", f"{theirs:.3g} {unit}", f"{ours / theirs:.3f}", aim)
-
-
 def main() -> None:
     """Measure and write the table."""
     torch.set_num_threads(THREADS - WORKERS)
     with tempfile.TemporaryDirectory() as name:
-        sys.stdout.write(row("what", "against", "ours", "theirs", "ratio", "aim") + row(*["---"] * 6))
+        sys.stdout.write(heading())
         for line in start():
             sys.stdout.write(line)
         bench = Bench(Path(name))

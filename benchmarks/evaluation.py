@@ -10,13 +10,13 @@ import contextlib
 import io
 import resource
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import roc_auc_score
+from table import heading, row, timed
 
 from fxcore.evaluation.bootstrap import observed, replicates
 from fxcore.evaluation.classification import Labelled, auc
@@ -100,29 +100,17 @@ def pycocotools(data: Detected, ious: Sequence[float], areas: int) -> float:
     return float(precision[precision > -1].mean())
 
 
-def timed(*ways: Callable[[], object]) -> list[float]:
-    """Seconds of each way, in its best of some rounds."""
-    rounds = []
-    for _ in range(ROUNDS):
-        took = []
-        for way in ways:
-            begun = time.perf_counter()
-            way()
-            took.append(time.perf_counter() - begun)
-        rounds.append(took)
-    return [min(times) for times in zip(*rounds, strict=True)]
-
-
 def line(what: str, against: str, ours: float, theirs: float, aim: str = "") -> None:
-    """A row of the table."""
-    sys.stdout.write(f"| {what} | {against} | {ours:.3g} s | {theirs:.3g} s | {theirs / ours:.1f} | {aim} |\n")
+    """Write a row of the table."""
+    sys.stdout.write(row(what, against, f"{ours:.3g} s", f"{theirs:.3g} s", f"{theirs / ours:.1f}", aim))
 
 
 def classification() -> None:
     """Resamples of AUC."""
     data = labelled()
     statistic = {"auc": auc(data).statistic}
-    ours, theirs = timed(lambda: replicates(statistic, patients(IMAGES), RESAMPLES, 0), lambda: scikit_learn(data))
+    ways = (lambda: replicates(statistic, patients(IMAGES), RESAMPLES, 0), lambda: scikit_learn(data))
+    ours, theirs = timed(ROUNDS, *ways)
     what = f"AUC, {RESAMPLES:,} resamples of {IMAGES:,} images, {CLASSES} classes"
     line(what, f"scikit-learn, {FEW} resamples, times {RESAMPLES // FEW}", ours, theirs * RESAMPLES / FEW, "< 20 s")
 
@@ -141,13 +129,13 @@ def localization() -> None:
         def theirs(ious: Sequence[float] = ious, areas: int = areas, found: dict[str, float] = found) -> None:
             found["theirs"] = pycocotools(data, ious, areas)
 
-        took = timed(ours, theirs)
+        took = timed(ROUNDS, ours, theirs)
         apart = abs(found["ours"] - found["theirs"])
         against = f"pycocotools, {areas} of its 4 ranges of sizes; they differ by {apart:.0e}"
         line(f"{name}, {size}", against, *took, ">= 3")
         if areas == 1:
             statistic = {"ap": average_precision(data, ious).statistic}
-            (again,) = timed(lambda statistic=statistic: replicates(statistic, patients(SHOWN), RESAMPLES, 0))
+            (again,) = timed(ROUNDS, lambda statistic=statistic: replicates(statistic, patients(SHOWN), RESAMPLES, 0))
             line(
                 f"{name}, {RESAMPLES:,} resamples of them",
                 f"pycocotools, once, times {RESAMPLES:,}",
@@ -158,7 +146,7 @@ def localization() -> None:
 
 def main() -> None:
     """Write a row for each comparison, and the memory of the process after AUC."""
-    sys.stdout.write(f"| what | against | ours | theirs | theirs / ours | aim |\n|{' --- |' * 6}\n")
+    sys.stdout.write(heading("what", "against", "ours", "theirs", "theirs / ours", "aim"))
     classification()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     localization()

@@ -12,12 +12,12 @@ import copy
 import itertools
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
 import torch
+from table import heading, ratio, row, timed
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -145,15 +145,9 @@ def cheapest(found: Found) -> Tensor:
     return torch.stack([one.square().mean() for one in parts]).sum()
 
 
-def timed(rounds: int, ways: Mapping[str, Callable[[], object]]) -> Times:
-    """Seconds of the best round of each way; ways take turns within a round, to and fro, so that none always follows the same."""
-    best = dict.fromkeys(ways, float("inf"))
-    for number in range(rounds):
-        for name, way in list(ways.items())[:: -1 if number % 2 else 1]:
-            begun = time.perf_counter()
-            way()
-            best[name] = min(best[name], time.perf_counter() - begun)
-    return best
+def best(rounds: int, ways: Mapping[str, Callable[[], object]]) -> Times:
+    """Seconds of the best round of each way, by name."""
+    return dict(zip(ways, timed(rounds, *ways.values()), strict=True))
 
 
 def peak(kind: str) -> float:
@@ -218,15 +212,6 @@ def write(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |\n"
-
-
-def ratio(what: str, against: str, ours: float, theirs: float, aim: str, unit: str = "s") -> str:
-    """A row of the first table."""
-    return row(what, against, f"{ours:.3g} {unit}", f"{theirs:.3g} {unit}", f"{ours / theirs:.3f}", aim)
-
-
 def updates(bench: Bench) -> tuple[Times, list[str]]:
     """Seconds of the ways to update, and the rows on them."""
     ways: dict[str, Callable[[], object]] = {
@@ -236,8 +221,8 @@ def updates(bench: Bench) -> tuple[Times, list[str]]:
         "parts": bench.parts,
         "published": bench.published,
     }
-    took = timed(ROUNDS, ways)
-    took |= timed(REPEATS, {"teacher": lambda: bench.teacher.follow(bench.trainer.student, 0.8)})
+    took = best(ROUNDS, ways)
+    took |= best(REPEATS, {"teacher": lambda: bench.teacher.follow(bench.trainer.student, 0.8)})
     release = "release update"
     rows = [
         ratio(release, "student forward, backward, AdamW; teacher forward", took["release"], took["parts"], "≤ 1.15"),
@@ -264,7 +249,7 @@ def attention(sizes: Localization) -> tuple[Times, list[str]]:
         torch.manual_seed(0)
         case = attention_case(side, sizes, queries)
         error = float((deformable_attention(*case) - plain(*case)).abs().max())
-        found = timed(REPEATS, {"ours": lambda: deformable_attention(*case), "plain": lambda: plain(*case)})  # noqa: B023 - called here
+        found = best(REPEATS, {"ours": lambda: deformable_attention(*case), "plain": lambda: plain(*case)})  # noqa: B023 - called here
         what = f"deformable attention, {half} at {side} pixels"
         took[what] = found["ours"]
         aim = "≤ 0.5" if side == max(SIDES) else ""
@@ -277,8 +262,8 @@ def rates() -> tuple[float, float, float]:
     """Bytes a second read and written when copying what lies in memory, and in the cache; multiplications and additions a second."""
     far, near, square = torch.rand(FAR), torch.rand(NEAR), torch.rand(SQUARE, SQUARE)
     away, close = torch.empty_like(far), torch.empty_like(near)
-    took = timed(REPEATS, {"far": lambda: away.copy_(far), "product": lambda: square @ square})
-    took |= timed(100 * REPEATS, {"near": lambda: close.copy_(near)})
+    took = best(REPEATS, {"far": lambda: away.copy_(far), "product": lambda: square @ square})
+    took |= best(100 * REPEATS, {"near": lambda: close.copy_(near)})
     return 8 * FAR / took["far"], 8 * NEAR / took["near"], 2 * SQUARE**3 / took["product"]
 
 
@@ -298,7 +283,7 @@ def floors(bench: Bench, took: Times) -> Iterator[str]:
     def forward() -> None:
         student.backbone(bench.images)
 
-    took = took | timed(ROUNDS, {"backbone": forward})
+    took = took | best(ROUNDS, {"backbone": forward})
     release = operations(lambda: bench.update(Mode.RELEASE))
     weights = 4 * sum(one.numel() for one in student.parameters())
     product = f"products at {arithmetic / 1e9:.0f} GFLOP/s"
@@ -325,13 +310,13 @@ def main() -> None:
     """Measure and write both tables."""
     torch.set_num_threads(THREADS)
     bench = Bench()
-    write(row("what", "against", "ours", "theirs", "ratio", "aim"), row(*["---"] * 6))
+    write(heading())
     write(*memory(bench))  # first, while this process is small itself
     took, rows = updates(bench)
     write(*rows)
     attended, rows = attention(bench.trainer.slice.model.localization)
     write(*rows)
-    write("\n", row("what", "needs", "bound by", "floor", "takes", "times the floor"), row(*["---"] * 6))
+    write("\n", heading("what", "needs", "bound by", "floor", "takes", "times the floor"))
     write(*floors(bench, took | attended))
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from table import heading, ratio, timed
 from torch import Tensor
 from torch.nn.functional import log_softmax, normalize
 
@@ -38,28 +37,6 @@ LABELLED, EPOCHS, CLASSES, SIDE = 256, 10, 40, 96
 """Images that heads are trained on, how often, their classes, and their side in pixels."""
 
 
-def seconds(way: Callable[[], object]) -> float:
-    """How long a way takes."""
-    begun = time.perf_counter()
-    way()
-    return time.perf_counter() - begun
-
-
-def turns(*ways: Callable[[], object]) -> list[float]:
-    """The best round of each way; they take turns, to and fro."""
-    rounds = []
-    for number in range(ROUNDS):
-        order = list(enumerate(ways))[:: 1 if number % 2 else -1]
-        took = {place: seconds(way) for place, way in order}
-        rounds.append([took[place] for place in range(len(ways))])
-    return [min(column) for column in zip(*rounds, strict=True)]
-
-
-def row(what: str, against: str, ours: float, theirs: float, aim: str, unit: str = "s") -> str:
-    """A line of the table."""
-    return f"| {what} | {against} | {ours:.3g} {unit} | {theirs:.3g} {unit} | {ours / theirs:.3f} | {aim} |"
-
-
 def crops() -> str:
     """All crops of a batch in one pass against a crop at a time, forward and backward."""
     torch.manual_seed(0)
@@ -76,9 +53,9 @@ def crops() -> str:
 
     with torch.no_grad():
         apart = float((packed() - looped()).abs().max())
-    ours, theirs = turns(lambda: packed().sum().backward(), lambda: looped().sum().backward())
+    ours, theirs = timed(ROUNDS, lambda: packed().sum().backward(), lambda: looped().sum().backward())
     what = f"{IMAGES} images, 2 crops of {LARGE} and {LOCALS} of {SMALL} pixels, forward and backward"
-    return row(what, f"a loop over crops; they differ by {apart:.0e}", ours, theirs, "< 1")
+    return ratio(what, f"a loop over crops; they differ by {apart:.0e}", ours, theirs, "< 1")
 
 
 def plain(rows: Tensor, directions: Tensor, teacher: Tensor, theirs: Tensor, weights: Tensor) -> Tensor:
@@ -147,12 +124,12 @@ def prototypes() -> list[str]:
     apart = abs(values[0] / values[1] - 1)
     steep = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(*slopes, strict=True))
     del slopes
-    mine, its = turns(lambda: ours(*tensors).backward(), lambda: plain(*tensors).backward())  # type: ignore[no-untyped-call]
+    mine, its = timed(ROUNDS, lambda: ours(*tensors).backward(), lambda: plain(*tensors).backward())  # type: ignore[no-untyped-call]
     what = f"loss of {ROWS} patches on {PROTOTYPES:,} prototypes"
     against = f"whole matrices; values differ by {apart:.0e}, gradients by {steep:.0e}"
     return [
-        row(f"{what}, memory", against, peak("ours"), peak("plain"), "≤ 0.25", "GiB"),
-        row(f"{what}, forward and backward", "whole matrices", mine, its, ""),
+        ratio(f"{what}, memory", against, peak("ours"), peak("plain"), "≤ 0.25", "GiB"),
+        ratio(f"{what}, forward and backward", "whole matrices", mine, its, ""),
     ]
 
 
@@ -180,9 +157,9 @@ def sweep() -> str:
         fitting = Fitting(featured, listed, rates, EPOCHS, 0)
         fitting.run(EPOCHS, Save(Path("unused"), None, {}), {})
 
-    ours, theirs = turns(lambda: trained(how.rates), lambda: trained(how.rates[:1]))
+    ours, theirs = timed(ROUNDS, lambda: trained(how.rates), lambda: trained(how.rates[:1]))
     what = f"{len(how.rates)} learning rates, {EPOCHS} epochs of {LABELLED} images on kept [CLS]"
-    return row(what, "one learning rate", ours, theirs, "≤ 1.3")
+    return ratio(what, "one learning rate", ours, theirs, "≤ 1.3")
 
 
 def main() -> None:
@@ -191,9 +168,9 @@ def main() -> None:
         report_peak(sys.argv[1])
         return
     torch.set_num_threads(THREADS)
-    sys.stdout.write("| what | against | ours | theirs | ratio | aim |\n| --- | --- | --- | --- | --- | --- |\n")
+    sys.stdout.write(heading())
     for line in (crops(), *prototypes(), sweep()):
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(line)
 
 
 if __name__ == "__main__":
