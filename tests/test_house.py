@@ -1,6 +1,7 @@
 """The habits of the house, held by tests: linters, types, sizes, layers."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,13 @@ def test_files_and_functions_stay_small(path):
 def test_rule_files_stay_small():
     for path in PROJECT.glob("workflow/rules/*.smk"):
         assert path.read_text().count("\n") < 200
+
+
+def test_the_map_of_the_house_names_every_folder_and_module():
+    text = (PROJECT / "docs/explanation/architecture.md").read_text().partition("## The house")[2].partition("\n## ")[0]
+    named = {Path(word).stem for word in re.findall(r"`([^`]+)`", text)}
+    there = {path.stem for path in (PROJECT / "fxcore").iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert sorted(there - named - {"__init__", "__main__", "__pycache__"}) == []
 
 
 def layer_of(path):
