@@ -1,5 +1,6 @@
 """The command line and the outline of the work."""
 
+import errno
 import subprocess
 import sys
 
@@ -135,6 +136,39 @@ def test_bad_input_is_one_line_in_terminal_and_log_and_exit_code_2(tmp_path, cap
     line = "fxcore normalize: --params: store_size is missing; give a value (and 1 more)\n"
     assert capsys.readouterr().err == line
     assert log.read_text() == line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "cannot be written (No space left on device); make room or rights",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/a/b"),
+            "/a/b: cannot be written (Permission denied); make room or rights",
+        ),
+        (MemoryError(), "no more memory; give the machine more, or set fewer threads or smaller batches"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes\nmore"),
+            "DefaultCPUAllocator: can't allocate",
+        ),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate"),
+            "CUDA out of memory. Tried to allocate; give the machine",
+        ),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(tmp_path, monkeypatch, capsys, error, said):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("fxcore.report.index.index", refuse)
+    assert cli.main(["index", "--results", str(tmp_path), "--log", str(tmp_path / "x.log")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"fxcore index: {said}")
+    assert line.endswith(", and start again")
 
 
 @pytest.mark.parametrize(("rank", "waited"), [("0", []), ("1", [5.0])])

@@ -45,6 +45,7 @@ class Store:
         self.folder, self.listed = folder, listed
         self.manifest = read_json(folder / "manifest.json")
         self.table = tablefile.read(folder / "images.parquet")
+        self._crcs = {name: self.table[name].to_numpy() for name in ("crc", "mask_crc")}
         self.size = int(self.manifest["params"]["store_size"])
         """Side of the stored images in pixels."""
         self._images = self._array("images.npy", len(self.table), self.size, self.size)
@@ -66,7 +67,7 @@ class Store:
         return found
 
     def _checked(self, name: str, row: int, values: NDArray[np.uint8], crc: str) -> NDArray[np.uint8]:
-        if zlib.crc32(values.data) != self.table[crc].iat[row]:
+        if zlib.crc32(values.data) != self._crcs[crc][row]:
             path = self.folder / name
             raise InputError(
                 f"{path}: {self.table['image'].iat[row]} does not have the checksum it was stored with; {again(path)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,9 @@ def write(drawn: Drawn, png: Path, pdf: Path, caption: Path) -> None:
     figure = drawn.figure
     with mpl.rc_context(STYLE), atomic(png) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
-    with mpl.rc_context(STYLE), atomic(pdf) as part:
-        figure.savefig(part, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    made = io.BytesIO()  # where its file cannot be written, matplotlib says something else
+    with mpl.rc_context(STYLE):
+        figure.savefig(made, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    with atomic(pdf) as part:
+        part.write_bytes(made.getbuffer())
     write_text(caption, f"{escaping.paragraph(drawn.caption)}\n")

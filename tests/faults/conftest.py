@@ -94,7 +94,7 @@ def _content(path: Path) -> bytes:
 def planned(folder: Path) -> list[Job]:
     """All jobs of the tiny experiment, in an order in which they can run; results are in the folder of whoever runs them."""
     file = folder / "params.yaml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | {"results_root": ROOT}))
+    file.write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | {"results_root": ROOT}, sort_keys=False))
     command = [SNAKEMAKE, "--cores", "all", "-n", "-p", "--forceall", "--config", f"params={file}"]
     ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

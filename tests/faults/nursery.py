@@ -53,8 +53,8 @@ class Nursery:
     def run(self, argv: list[str], folder: Path, **fault: Any) -> Ended:
         """A sub-command of fxcore in a folder.
 
-        Faults: `kill` at a step; a disk that is `full` from such a step on that takes room; a `limit` of bytes for each file; `memory`
-        in bytes that it gets beside what it has; a `group` of processes whose memory is limited; another `user`; a `twin` beside it.
+        Faults: `kill` at a step; a disk that is `full` from such a step on that takes room; a `limit` of bytes for each file; a
+        `group` of processes whose memory is limited; another `user`; a `twin` beside it.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -133,9 +133,6 @@ def _child(order: dict[str, Any], count: mmap.mmap, said: int) -> int:
     os.chdir(order["folder"])
     if limit := order.get("limit"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    if memory := order.get("memory"):
-        most = memory + resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     if group := order.get("group"):
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
     if user := order.get("user"):
