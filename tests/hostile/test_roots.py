@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from fxcore.data import intake
-from fxcore.data.native import Native, Problems
+from fxcore.data.native import Native, Problems, checksums
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
+from fxcore.predict.predict import jobs
 from tests.conftest import FOLDER_PARAMS
 from tests.data.adapters.trip import trip
 
@@ -111,3 +112,12 @@ def test_names_of_runs_and_datasets_are_words_of_small_letters(tiny, name):
         tiny(runs={name: {"title": "J", "role": "joint", "train": train}})
     with pytest.raises(ValueError, match="pattern"):
         tiny(datasets={name: FOLDER_PARAMS})
+
+
+def test_a_name_that_is_no_text_is_counted_in_a_folder_and_refused_as_a_picture(tmp_path):
+    name = os.fsdecode(b"\xff\xfe.png")
+    Image.fromarray(np.eye(64, dtype=np.uint8)).save(tmp_path / name)
+    assert len(checksums([tmp_path], tmp_path)["."]) == 64
+    with pytest.raises(InputError, match=r"its name is no text in UTF-8, and results are; rename it") as caught:
+        jobs([tmp_path], tmp_path / "out")
+    str(caught.value).encode()
