@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from fxcore.escaping import one_line
+from fxcore.escaping import one_line, without_secrets
 
 LONGEST = 2000
 """Letters of a message: a cell of a file that it quotes may have any number."""
@@ -14,8 +14,8 @@ class InputError(Exception):
     """Something the user gave is wrong; the message names file, row or key, what was expected, and what to do."""
 
     def __str__(self) -> str:
-        """The message as one line: names and cells of files have breaks and control characters, which a terminal obeys."""
-        line = one_line(super().__str__())
+        """The message as one line that anybody may read: what it quotes may have breaks, control characters, and URLs with a key."""
+        line = one_line(without_secrets(super().__str__()))
         return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 

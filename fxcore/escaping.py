@@ -6,6 +6,7 @@ Backslashes are what Markdown and reStructuredText have in common: a caption tha
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit, urlunsplit
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -26,7 +27,29 @@ _LEADS = re.compile(r"[!-/:-@\[^{}~]")
 _FORMULA = re.compile(r" *[=+\-@\t\r\n＝＋－＠]")
 """What a spreadsheet takes for the beginning of a formula."""
 _NUMBER = re.compile(r"[+-]?[\d.]+")
+_URL = re.compile(r"(?<![a-z])[a-z]{2,9}://[^\s'\"<>]+", re.IGNORECASE)
 _BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+
+
+def redacted(url: str) -> str:
+    """A URL that anybody may read: without login, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+
+
+def without_secrets(text: str) -> str:
+    """Text whose URLs anybody may read."""
+
+    def shown(found: re.Match[str]) -> str:
+        """A URL, and the stops of the sentence that it ends."""
+        url = found[0].rstrip(";,.:)]")
+        return redacted(url) + found[0][len(url) :]
+
+    return _URL.sub(shown, text)
 
 
 def one_line(text: str) -> str:

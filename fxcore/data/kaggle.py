@@ -12,14 +12,14 @@ import tempfile
 from pathlib import Path
 
 from fxcore.data import archives
-from fxcore.data.transfer import Traffic, redacted
+from fxcore.data.transfer import Traffic
 from fxcore.errors import InputError
+from fxcore.escaping import without_secrets
 from fxcore.params.routes import Kaggle
 
 log = logging.getLogger(__name__)
 
 _SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")
-_URL = re.compile(r"https?://[^\s'\"<>]+")
 _LOOK = 1.0
 """Seconds between two looks at how far the client is."""
 
@@ -99,7 +99,7 @@ def clean(text: str) -> str:
     for name in _SECRETS:
         if value := os.environ.get(name):
             text = text.replace(value, "…")
-    return _URL.sub(lambda found: redacted(found[0]), text)
+    return without_secrets(text)
 
 
 def _fail(said: str, wanted: Kaggle) -> None:

@@ -139,7 +139,7 @@ def _listing(folder: Path) -> str:
         for root, _, files in os.walk(folder, followlinks=True)
         for name in files
     )
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(names)).encode(errors="surrogateescape")).hexdigest()
 
 
 def needed(path: Path, key: str) -> Path:

@@ -26,8 +26,9 @@ from urllib.parse import quote
 from fxcore.data import archives, kaggle
 from fxcore.data.ledger import Entry, Ledger
 from fxcore.data.native import Native, adapter_of
-from fxcore.data.transfer import HEADROOM, Patience, Remote, StopError, Traffic, fetch, redacted
+from fxcore.data.transfer import HEADROOM, Patience, Remote, StopError, Traffic, fetch
 from fxcore.errors import InputError
+from fxcore.escaping import redacted
 from fxcore.files import sha256, write_json
 from fxcore.params.registry import registry
 from fxcore.params.routes import PhysioNet, Route

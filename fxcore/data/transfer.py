@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import fxcore
 from fxcore.errors import InputError
+from fxcore.escaping import redacted
 from fxcore.progress import INTERVAL, amount, duration
 
 if TYPE_CHECKING:
@@ -53,13 +54,6 @@ class Remote:
     sha256: str | None = None
     size: int | None = None
     access: str = ""
-
-
-def redacted(url: str) -> str:
-    """A URL that anybody may read: without login, query and fragment."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
 
 
 class StopError(Exception):

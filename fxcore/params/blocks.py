@@ -56,9 +56,10 @@ class Block(BaseModel):
         """The block as JSON that is equal for equal values, however the file spells them.
 
         Fields come in the order of their definition. Mappings keep their order where it means something (datasets, runs,
-        visits) and are sorted where it does not.
+        visits) and are sorted where it does not. No `<` is in it: Snakemake puts it into a script of its report, which a title could end.
         """
-        return json.dumps(self.model_dump(mode="json"), separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(self.model_dump(mode="json"), separators=(",", ":"), ensure_ascii=False)
+        return text.replace("<", "\\u003c")
 
 
 def merged(base: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:

@@ -23,9 +23,11 @@ from fxcore.passes import Granularity, Task
 
 
 def _root(name: str) -> str:
-    # Braces are Snakemake's own: a part of a name between them would stand for anything.
-    if not name or name.startswith("-") or set(name) & set("{}") or not name.isprintable():
-        raise ValueError(f"{name!r} is no folder for results; give one without braces, line breaks, and a first hyphen")
+    # Between braces Snakemake sees a wildcard, and `</script>` would end a script of its report.
+    if not name or name.startswith("-") or set(name) & set("{}<>") or not name.isprintable():
+        raise ValueError(
+            f"{name!r} is no folder for results; give one without brackets {{}}<>, line breaks and a first hyphen"
+        )
     return name
 
 

@@ -147,9 +147,11 @@ def jobs(paths: Sequence[Path], output: Path) -> list[Job]:
     """The images of some files and folders, each with a name of its own below `output`.
 
     Raises:
-        InputError: there is no image, or two would have one name.
+        InputError: there is no image, a name is no text, or two would have one name.
     """
     files = radiographs(paths)
+    if odd := next((path for path in files if any("\ud800" <= one <= "\udfff" for one in path.name)), None):
+        raise InputError(f"{odd}: its name is no text in UTF-8, and results are; rename it")
     stems = [path.stem for path in files]
     names = [path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_") for path in files]
     if twice := next((at for at, name in enumerate(names) if name in names[:at]), None):

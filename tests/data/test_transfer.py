@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from fxcore.data import transfer
-from fxcore.data.transfer import Patience, Remote, Traffic, fetch, redacted
+from fxcore.data.transfer import Patience, Remote, Traffic, fetch
 from fxcore.errors import InputError
+from fxcore.escaping import redacted
 from tests.server import Served, serving
 
 BODY = np.random.default_rng(0).bytes(400_000)

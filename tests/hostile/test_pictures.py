@@ -34,7 +34,7 @@ def saved(picture, kind, **how):
     return sink.getvalue()
 
 
-def metaimage(values, tmp="/", compressed=False):
+def metaimage(values, tmp, compressed=False):
     path = Path(tmp) / "x.mha"
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(path), compressed)
     return path.read_bytes()

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from fxcore.data import intake
-from fxcore.data.native import Native, Problems
+from fxcore.data.native import Native, Problems, checksums
 from fxcore.errors import InputError
 from fxcore.params.datasets import Dataset
+from fxcore.predict.predict import jobs
 from tests.conftest import FOLDER_PARAMS
 from tests.data.adapters.trip import trip
 
@@ -93,13 +94,13 @@ def test_a_column_of_vindr_ribcxr_that_leads_away_is_refused(tmp_path, secret, a
         read(made.folder, made.dataset, "vindr_ribcxr")
 
 
-@pytest.mark.parametrize("root", ["", "{run}", "a{b", "-rf", "two\nlines", "\x1b", "a\0b"])
+@pytest.mark.parametrize("root", ["", "{run}", "a{b", "a</script>", "-rf", "two\nlines", "\x1b", "a\0b"])
 def test_a_results_root_that_no_tool_takes_as_it_is_is_refused(tiny, root):
-    with pytest.raises(ValueError, match="is no folder for results; give one without braces"):
+    with pytest.raises(ValueError, match="is no folder for results; give one without brackets"):
         tiny(results_root=root)
 
 
-@pytest.mark.parametrize("root", ["it's a $(touch x) `touch y`; touch z & ü", 'a "b"', "/a/b c", "a;b|c>d<e*f?g[h]"])
+@pytest.mark.parametrize("root", ["it's a $(touch x) `touch y`; touch z & ü", 'a "b"', "/a/b c", "a;b|c*f?g[h]"])
 def test_any_other_is_taken(tiny, root):
     assert tiny(results_root=root).results_root == root
 
@@ -111,3 +112,12 @@ def test_names_of_runs_and_datasets_are_words_of_small_letters(tiny, name):
         tiny(runs={name: {"title": "J", "role": "joint", "train": train}})
     with pytest.raises(ValueError, match="pattern"):
         tiny(datasets={name: FOLDER_PARAMS})
+
+
+def test_a_name_that_is_no_text_is_counted_in_a_folder_and_refused_as_a_picture(tmp_path):
+    name = os.fsdecode(b"\xff\xfe.png")
+    Image.fromarray(np.eye(64, dtype=np.uint8)).save(tmp_path / name)
+    assert len(checksums([tmp_path], tmp_path)["."]) == 64
+    with pytest.raises(InputError, match=r"its name is no text in UTF-8, and results are; rename it") as caught:
+        jobs([tmp_path], tmp_path / "out")
+    str(caught.value).encode()

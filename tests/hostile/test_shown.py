@@ -20,6 +20,8 @@ from fxcore.report.drawn import Drawn
 from fxcore.report.few_shot_curve import few_shot
 from fxcore.report.index import index
 from fxcore.report.render import Table
+from fxcore.slices import make
+from fxcore.slices.report import TableSlice
 from tests.conftest import changed
 from tests.report.conftest import handmade  # noqa: F401 - a fixture
 from tests.report.study import STUDY
@@ -123,3 +125,10 @@ def test_the_card_of_weights_is_a_page_of_words(title):
     assert {tag for tag, _ in made.tags} <= {"h1", "h2", "ul", "li", "p", "code"} | TABLE
     assert [tag for tag, _ in made.tags].count("code") == 2
     assert plain("".join(made.words)).count(plain(title)) >= 6
+
+
+def test_a_title_cannot_end_the_script_that_snakemakes_report_keeps_parameters_in(tiny):
+    title = "</script><script>alert(1)</script>"
+    slice_ = make.table_slice(tiny(runs__foundation_x__title=title))
+    assert "<" not in slice_.canonical()
+    assert make.parse(TableSlice, slice_.canonical()).runs["foundation_x"].title == title
