@@ -14,6 +14,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from table import heading, ratio, timed
 from torch import Tensor
 from torch.nn.functional import log_softmax, normalize
@@ -138,6 +139,10 @@ class Pictures:
 
     def __init__(self) -> None:
         self.images = np.random.default_rng(0).integers(0, 256, (LABELLED, SIDE, SIDE), dtype=np.uint8)
+
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """As a store's."""
+        return self.images[row]
 
 
 def sweep() -> str:

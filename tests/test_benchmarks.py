@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from fxcore.params.cxrlt import Vit
 from tests.conftest import PROJECT, TINY
 
 
@@ -145,6 +146,22 @@ def test_the_benchmark_of_cxrlt_heads_compares_with_a_loop_and_with_timm(benchma
         ours, theirs = (float(cell.removesuffix(" ms")) for cell in one[2:4])
         assert float(one[4]) == pytest.approx(theirs / ours, rel=0.02, abs=0.1)
         assert float(one[1].rsplit(" ", 1)[1]) < 1e-4
+
+
+def test_the_benchmark_of_pretraining_compares_each_part_with_a_plainer_way(benchmark, capsys, monkeypatch):
+    crops = {"IMAGES": 1, "LARGE": 32, "SMALL": 16, "LOCALS": 2}
+    crops |= {"SIZES": Vit(width=24, depth=4, heads=2, drop_path=0.0, layer_scale=1e-5)}
+    loss = {"PROTOTYPES": 64, "CHANNELS": 8, "ROWS": 16, "CHUNK": 16}
+    heads = {"LABELLED": 8, "EPOCHS": 1, "CLASSES": 3, "SIDE": 32}
+    names = benchmark("pretraining.py", **crops, **loss, **heads, ROUNDS=1, THREADS=1)
+    monkeypatch.setitem(names, "peak", {"ours": 0.5, "plain": 2.0}.get)  # processes of their own
+    names["main"]()
+    _, _, *rows = _cells(capsys.readouterr().out)
+    assert [one[1].partition(";")[0] for one in rows] == [
+        *("a loop over crops", "whole matrices", "whole matrices", "one learning rate"),
+    ]
+    assert rows[1][2:] == ["0.5 GiB", "2 GiB", "0.250", "≤ 0.25"]
+    assert float(rows[0][1].rsplit(" ", 1)[1]) < 1e-4
 
 
 def test_the_benchmark_of_leakage_finds_with_the_index_what_all_pairs_have(benchmark, capsys):
