@@ -17,8 +17,8 @@ _TIMES = int(os.environ.get("FXCORE_FUZZ", "1"))
 _SETTINGS = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], database=None
 )
-few = settings(_SETTINGS, max_examples=25 * _TIMES)
-some = settings(_SETTINGS, max_examples=60 * _TIMES)
+few = settings(_SETTINGS, max_examples=12 * _TIMES)
+some = settings(_SETTINGS, max_examples=40 * _TIMES)
 
 NUMBERS = (
     *(

@@ -133,13 +133,13 @@ def test_nothing_but_files_and_folders_is_taken_from_a_tar(tmp_path, kind, targe
 
 
 def header_bomb(kind):
-    """A tar whose header about another header is half a gigabyte, packed into half a megabyte."""
+    """A tar whose header about another header is a quarter of a gigabyte, packed into a quarter of a megabyte."""
     info = tarfile.TarInfo("x")
-    info.type, info.size = kind, 512 << 20
+    info.type, info.size = kind, 256 << 20
     sink = io.BytesIO()
     with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=1) as packed:
         packed.write(info.tobuf(tarfile.GNU_FORMAT))
-        for _ in range(512):
+        for _ in range(256):
             packed.write(bytes(1 << 20))
     return sink.getvalue()
 
@@ -150,7 +150,7 @@ from pathlib import Path
 from fxcore.data import archives
 from fxcore.errors import InputError
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), -1))
+resource.setrlimit(resource.RLIMIT_AS, (used + (128 << 20), -1))
 for at, path in enumerate(sorted(Path(sys.argv[1]).iterdir())):
     try:
         archives.extract(path, Path(sys.argv[2]) / str(at), archives.Limits(free=10**6, ratio=2))
@@ -163,7 +163,7 @@ for at, path in enumerate(sorted(Path(sys.argv[1]).iterdir())):
 def test_bombs_take_no_memory_and_no_disk(tmp_path):
     for name, kind in (("pax", tarfile.XHDTYPE), ("global", tarfile.XGLTYPE), ("long", tarfile.GNUTYPE_LONGNAME)):
         written(tmp_path / f"in/{name}.tar.gz", header_bomb(kind))
-    written(tmp_path / "in/zeros.zip", zipped({"x": bytes(200 << 20)}))
+    written(tmp_path / "in/zeros.zip", zipped({"x": bytes(100 << 20)}))
     written(tmp_path / "in/zeros.tar.xz", lzma.compress(tarred({"x": bytes(20 << 20)}), preset=0))
     ran = subprocess.run(
         [sys.executable, "-c", EXTRACT, str(tmp_path / "in"), str(tmp_path / "out")],
