@@ -126,9 +126,10 @@ def trained(ran: subprocess.CompletedProcess[str]) -> set[str]:
     return set(re.findall(r"^Job \d+: (\w+: training \S+)$", ran.stdout + ran.stderr, flags=re.MULTILINE))
 
 
-def recorded(folder: Path) -> Project:
-    """A project whose results Snakemake made and recorded."""
-    made = Project(folder)
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """A project whose results Snakemake made and recorded; to be copied."""
+    made = Project(tmp_path_factory.mktemp("recorded"))
     said = made.snakemake()
     assert "recorded with DVC" in said
     assert made.idle()
@@ -136,9 +137,18 @@ def recorded(folder: Path) -> Project:
     return made
 
 
+def copied(project: Project, folder: Path) -> Project:
+    """The same elsewhere, with all that Snakemake and DVC know of it, times of files among it."""
+    shutil.rmtree(folder)
+    subprocess.run(["cp", "-a", project.folder, folder], check=True)
+    made = object.__new__(Project)
+    made.folder, made.content = folder, project.content
+    return made
+
+
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return recorded(tmp_path_factory.mktemp("project"))
+def project(recorded, tmp_path_factory):
+    return copied(recorded, tmp_path_factory.mktemp("project"))
 
 
 def test_two_runs_make_the_same_tables(experiment, project):
@@ -157,8 +167,8 @@ def _tensors(state):
 
 
 @pytest.fixture
-def fresh(tmp_path):
-    return recorded(tmp_path)
+def fresh(recorded, tmp_path):
+    return copied(recorded, tmp_path)
 
 
 FINETUNE = "transfer"
