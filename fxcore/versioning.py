@@ -8,6 +8,7 @@ vouches for whatever lies on disk, and a commit for whatever parameters stand in
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,12 +19,15 @@ from typing import Any
 from fxcore import paths
 from fxcore.cxrlt.keep_backbone import keep_backbone
 from fxcore.errors import InputError
+from fxcore.files import atomic
 from fxcore.plan import Plan
 from fxcore.training.keep import bring_back
 
 PARAMS = Path("params.yaml")
 ROOT = "results"
 """The only parameter file and the only results root that DVC knows."""
+_BEFORE = Path(".dvc/tmp/fxcore-dvc.lock")
+"""What `dvc.lock` was when a commit began that has not ended."""
 
 
 def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
@@ -73,9 +77,28 @@ def record(file: str, targets: Iterable[str], strict: bool = False) -> str:
     planned = _run("snakemake", "--cores", "all", "--dry-run", "--quiet", "all", *config, "--", "all")
     if "Nothing to be done" not in planned:
         raise InputError("nothing recorded: some work is left; finish it with: snakemake --cores all")
+    _mend()
     # A relink would give outputs new times, and Snakemake would take them for changed. Quiet, DVC hides what went wrong.
     _run("dvc", "commit", "--force", "--no-relink")
+    _BEFORE.unlink()
     return "recorded with DVC; to keep it: git add dvc.lock && git commit && dvc push"
+
+
+def _mend() -> None:
+    """Keep `dvc.lock` as it is, since DVC writes it in place; put back what a commit found that was killed, and may have cut it short."""
+    lock, marks = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+    if not _BEFORE.exists():
+        with atomic(_BEFORE) as part:
+            part.write_bytes(lock.read_bytes() if lock.exists() else b"")
+        return
+    with atomic(lock) as part:
+        shutil.copyfile(_BEFORE, part)
+    if not lock.stat().st_size:
+        lock.unlink()
+    try:
+        json.loads(marks.read_bytes())
+    except (OSError, ValueError):
+        marks.unlink(missing_ok=True)  # also written in place; DVC would ask a person to remove it
 
 
 def finished(plan: Plan, file: str, targets: Iterable[str]) -> str:

@@ -86,6 +86,33 @@ def test_a_complete_run_is_recorded(monkeypatch):
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("before", [None, "stages: {}"])
+def test_what_a_killed_commit_cut_short_is_put_back_before_the_next(monkeypatch, before):
+    Path(".dvc").mkdir()
+    lock, found = Path("dvc.lock"), []
+    if before is not None:
+        lock.write_text(before)
+
+    def run(*command):
+        if command[0] == "snakemake":
+            return "Nothing to be done"
+        found.append(lock.read_text() if lock.exists() else None)
+        lock.write_text("")
+        if len(found) < 3:
+            Path(".dvc/tmp/rwlock").write_text("")
+            raise KeyboardInterrupt
+        return ""
+
+    monkeypatch.setattr(versioning, "_run", run)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            versioning.record("params.yaml", [])
+    versioning.record("params.yaml", [])
+    assert found == [before] * 3
+    assert list(Path(".dvc/tmp").iterdir()) == []
+
+
+@pytest.mark.usefixtures("project")
 def test_a_strict_run_is_asked_strictly_whether_work_is_left(monkeypatch):
     Path(".dvc").mkdir()
     ran = _tools(monkeypatch, "Nothing to be done")

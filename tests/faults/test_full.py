@@ -19,6 +19,8 @@ from tests.faults.conftest import Ended, Job, Made
 EVERY = ("normalize", "split", "visits", "corpus", "leakage", "ssl", "keep", "keep-backbone", "score", "evaluate")
 EVERY += ("evaluate-head", "evaluate-few-shot", "release", "head", "pretrain", "summary", "table", "figure", "index")
 """Rules of which a job is tried at every write."""
+WRITES = 200
+"""Of all of these together; more, as long as tables and states are no smaller."""
 SIZES = 30
 """Limits that are tried on files of states."""
 
@@ -37,10 +39,20 @@ def filled(made, tmp_path_factory):
     return made.copy(tmp_path_factory.mktemp("filled") / "run")
 
 
+def smallest(made: Made, rule: str) -> Job:
+    """The job of a rule that writes least often."""
+    return min(made.of(rule), key=lambda job: job.grown)
+
+
+@pytest.mark.long
+def test_there_are_some_hundred_writes(made):
+    assert sum(smallest(made, rule).grown for rule in EVERY) >= WRITES
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("rule", EVERY)
 def test_refused_at_every_write(made, filled, rule):
-    job = min(made.of(rule), key=lambda one: one.grown)
+    job = smallest(made, rule)
     expected = made.content(job)
     assert job.grown
     refused = 0

@@ -45,13 +45,6 @@ class Project:
         self.git("config", "user.name", "test")
         self.commit()
 
-    def copied(self, folder: Path) -> Project:
-        """The same project, with its results, elsewhere: times are kept, by which Snakemake knows what is up to date."""
-        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
-        made = object.__new__(Project)
-        made.folder, made.content = folder, self.content
-        return made
-
     def write(self, **changes: Any) -> None:
         """The parameter file with some changes."""
         (self.folder / "params.yaml").write_text(yaml.safe_dump(changed(self.content, changes), sort_keys=False))
@@ -133,9 +126,9 @@ def trained(ran: subprocess.CompletedProcess[str]) -> set[str]:
     return set(re.findall(r"^Job \d+: (\w+: training \S+)$", ran.stdout + ran.stderr, flags=re.MULTILINE))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def recorded(tmp_path_factory):
-    """A project whose results Snakemake made and recorded; no test changes it."""
+    """A project whose results Snakemake made and recorded; to be copied."""
     made = Project(tmp_path_factory.mktemp("recorded"))
     said = made.snakemake()
     assert "recorded with DVC" in said
@@ -144,16 +137,18 @@ def recorded(tmp_path_factory):
     return made
 
 
+def copied(project: Project, folder: Path) -> Project:
+    """The same elsewhere, with all that Snakemake and DVC know of it, times of files among it."""
+    shutil.rmtree(folder)
+    subprocess.run(["cp", "-a", project.folder, folder], check=True)
+    made = object.__new__(Project)
+    made.folder, made.content = folder, project.content
+    return made
+
+
 @pytest.fixture(scope="module")
 def project(recorded, tmp_path_factory):
-    """A copy of it that tests leave as they found it."""
-    return recorded.copied(tmp_path_factory.mktemp("project"))
-
-
-@pytest.fixture
-def fresh(recorded, tmp_path):
-    """A copy of it for one test."""
-    return recorded.copied(tmp_path / "project")
+    return copied(recorded, tmp_path_factory.mktemp("project"))
 
 
 def test_two_runs_make_the_same_tables(experiment, project):
@@ -169,6 +164,11 @@ def _tensors(state):
     from fxcore.training.state import load
 
     return {name: value.numpy().tobytes() for name, value in load(state).tensors.items()}
+
+
+@pytest.fixture
+def fresh(recorded, tmp_path):
+    return copied(recorded, tmp_path)
 
 
 FINETUNE = "transfer"
