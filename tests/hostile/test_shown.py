@@ -12,7 +12,6 @@ from fxcore.escaping import paragraph
 from fxcore.files import write_text
 from fxcore.models import artifact
 from fxcore.params.model import Model
-from fxcore.params.report import Report
 from fxcore.passes import Task
 from fxcore.plan import Plan
 from fxcore.report import figure, render
@@ -82,7 +81,7 @@ def test_a_title_is_words_in_all_four_files_of_a_table_and_on_the_page_of_all(tm
 
 def test_a_title_with_two_dollars_is_no_formula_of_a_figure(tiny, handmade):  # noqa: F811
     runs = changed(STUDY, {"runs__clavicle_random__title": r"$\frac{$ $(touch x)$"})
-    drawn = few_shot(handmade(tiny(**runs | {"few_shot": FEW}), few_shot=FOUND), Report())
+    drawn = few_shot(handmade(tiny(**runs | {"few_shot": FEW}), few_shot=FOUND))
     drawn.figure.draw_without_rendering()
     assert r"$\frac{$ $(touch x)$" in [text.get_text() for text in drawn.figure.axes[0].get_legend().get_texts()]
 
