@@ -21,7 +21,7 @@ reproduce: $(ENVIRONMENT)
 test: $(ENVIRONMENT)
 	$(BIN)/python -m pytest -m "not long"
 
-# What takes minutes each: the way through on real radiographs, where ../shared is there.
+# What takes minutes each: kills, damage and full disks, edits with both tools, and real radiographs, where ../shared is there.
 test-long: $(ENVIRONMENT)
 	$(BIN)/python -m pytest -m long
 
