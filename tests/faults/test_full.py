@@ -19,7 +19,7 @@ from tests.faults.conftest import Ended, Job, Made
 EVERY = ("normalize", "split", "visits", "corpus", "leakage", "ssl", "keep", "keep-backbone", "score", "evaluate")
 EVERY += ("evaluate-head", "evaluate-few-shot", "release", "head", "pretrain", "summary", "table", "figure", "index")
 """Rules of which a job is tried at every write."""
-WRITES = 180
+WRITES = 200
 """Of all of these together; more, as long as tables and states are no smaller."""
 SIZES = 30
 """Limits that are tried on files of states."""
