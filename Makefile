@@ -6,6 +6,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := .venv/.made-from-lock
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
 
 # An environment that the user names is used as it is.
 ifeq ($(origin VENV),file)
@@ -19,11 +20,11 @@ reproduce: $(ENVIRONMENT)
 	$(BIN)/snakemake --cores all
 
 test: $(ENVIRONMENT)
-	$(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --no-loadscope-reorder
+	$(PYTEST) -m "not long"
 
-# What takes minutes each: the way through on real radiographs, where ../shared is there.
+# What takes minutes each: kills, damage and full disks, edits with both tools, and real radiographs, where ../shared is there.
 test-long: $(ENVIRONMENT)
-	$(BIN)/python -m pytest -m long
+	$(PYTEST) -m long
 
 lint: $(ENVIRONMENT)
 	$(BIN)/ruff check .

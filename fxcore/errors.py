@@ -8,6 +8,8 @@ from fxcore.escaping import one_line, without_secrets
 
 LONGEST = 2000
 """Letters of a message: a cell of a file that it quotes may have any number."""
+REFUSED = (*(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), *(errno.EROFS, errno.EACCES, errno.EPERM))
+"""Errors of the system that a person can do something about: no room, a broken disk, no rights."""
 
 
 class InputError(Exception):
@@ -20,16 +22,10 @@ class InputError(Exception):
 
 
 def refusal(error: Exception) -> str | None:
-    """What a person can do where the machine has no more memory or disk; None for any other error."""
-    if isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EFBIG,
-        errno.EROFS,
-        errno.EACCES,
-    ):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}cannot be written ({error.strerror}); make room or rights there, and start again"
+    """What a person can do where the machine has no more memory or disk, or refuses a file; None for any other error."""
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        where = error.filename or "a file"
+        return f"{where}: refused by the system ({error.strerror}); make room or rights there, and start again"
     said = str(error)
     if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
         first = (said.splitlines() or ["no more memory"])[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -14,16 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fxcore.errors import InputError
+from fxcore.errors import REFUSED, InputError
 
 _CHUNK = 1 << 20
 _SEAL = '\n "seal": "'
 """What stands between a JSON object and the SHA-256 of all before."""
-_REFUSED = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
-    *(errno.EROFS, errno.EACCES, errno.EPERM),
-)
-"""Errors of the system that a person can do something about."""
 
 
 @contextmanager
@@ -36,7 +30,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REFUSED:
+        if error.errno not in REFUSED:
             raise
         where = f": {error.filename}" if error.filename else ""
         raise InputError(

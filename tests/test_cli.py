@@ -143,11 +143,11 @@ def test_bad_input_is_one_line_in_terminal_and_log_and_exit_code_2(tmp_path, cap
     [
         (
             OSError(errno.ENOSPC, "No space left on device"),
-            "cannot be written (No space left on device); make room or rights",
+            "a file: refused by the system (No space left on device); make room or rights",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied", "/a/b"),
-            "/a/b: cannot be written (Permission denied); make room or rights",
+            "/a/b: refused by the system (Permission denied); make room or rights",
         ),
         (MemoryError(), "no more memory; give the machine more, or set fewer threads or smaller batches"),
         (

@@ -97,6 +97,7 @@ def test_no_bit_of_a_state_flips_unnoticed(tmp_path):
     weights, _ = _at(tmp_path)
     write(weights, {"student.w": torch.randn(2, 3)}, _state().facts)
     whole = weights.read_bytes()
+    assert len(whole) > 3_000 / 8
     for at in range(8 * len(whole)):
         changed = bytearray(whole)
         changed[at // 8] ^= 1 << at % 8
