@@ -12,10 +12,14 @@ min_version("9.20")
 sys.path.insert(0, workflow.basedir)
 # Jobs run with the interpreter that runs Snakemake, whether or not its environment is active.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+# Jobs name the parameter file in what they say to do.
+plan_file = config.get("params", "params.yaml")
+os.environ["FXCORE_PARAMS"] = str(plan_file)
 
 
 envvars:
     "PATH",
+    "FXCORE_PARAMS",
 
 
 from fxcore import machine, sources
@@ -28,7 +32,6 @@ from fxcore.plan import PHASES, Plan
 phase = config.get("phase")
 try:
     plan, targets = Plan.of(config)
-    plan_file = config.get("params", "params.yaml")
 except InputError as error:
     sys.stderr.write(f"{error}\n")
     raise SystemExit(2) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -192,4 +193,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def again(path: Path) -> str:
     """What to do about a file of the results that is not right."""
-    return f"make it again with: snakemake --cores all --force -- {path}"
+    return f"make it again with: {snakemake('--force', '--', str(path))}"
+
+
+def snakemake(*more: str) -> str:
+    """The command of a person who makes the results that this job is one of; Snakemake tells its jobs the parameter file."""
+    file = os.environ.get("FXCORE_PARAMS", "params.yaml")
+    chosen = () if file == "params.yaml" else ("--config", f"params={file}")
+    return shlex.join(("snakemake", "--cores", "all", *chosen, *more))

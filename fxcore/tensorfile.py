@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.files import atomic, sealed, unsealed
+from fxcore.files import atomic, sealed, snakemake, unsealed
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
@@ -66,8 +66,8 @@ def again(path: Path) -> str:
         if folder.parent.name == "kept" and (folder / paths.MANIFEST).exists():
             other = paths.checkpoints(folder.parents[1], folder.name) / path.relative_to(folder)
             both = f"delete it and {other}, and make both again"
-            return f"{both} with: snakemake --cores all --force -- {folder / paths.MANIFEST}"
-    return f"delete it and make it again; if a run made it: snakemake --cores all -- {path}"
+            return f"{both} with: {snakemake('--force', '--', str(folder / paths.MANIFEST))}"
+    return f"if a run made it, delete it and make it again with: {snakemake('--', str(path))}"
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

@@ -138,7 +138,12 @@ def sync() -> str:
     """
     if not Path("dvc.lock").exists():
         raise InputError("dvc.lock is missing: nothing was recorded here; make the results with: snakemake --cores all")
-    _run("dvc", "pull", "--quiet")
+    try:
+        _run("dvc", "pull")
+    except InputError as error:
+        raise InputError(
+            f"{error}; where files here are damaged or changed, this puts those of dvc.lock in their place: dvc pull --force"
+        ) from error
     changed: dict[str, Any] = json.loads(_run("dvc", "status", "--json"))
     if changed:
         raise InputError(

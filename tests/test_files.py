@@ -128,3 +128,15 @@ def test_files_have_the_mode_of_any_other_file(tmp_path):
         part.write_text("x")
         part.chmod(0o600)  # as safetensors leaves its files
     assert (tmp_path / "made").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_to_do_names_the_experiment(tmp_path, monkeypatch):
+    missing = tmp_path / "a.json"
+    monkeypatch.setenv("FXCORE_PARAMS", "my own.yaml")
+    with pytest.raises(
+        InputError, match=r"again with: snakemake --cores all --config 'params=my own.yaml' --force -- \S+$"
+    ):
+        read_json(missing)
+    monkeypatch.setenv("FXCORE_PARAMS", "params.yaml")
+    with pytest.raises(InputError, match=r"again with: snakemake --cores all --force -- \S+$"):
+        read_json(missing)

@@ -15,6 +15,7 @@ from fxcore.cxrlt.vit import VisionNetwork
 from fxcore.data.loaders import one_thread
 from fxcore.data.store import Store
 from fxcore.errors import InputError
+from fxcore.files import snakemake
 from fxcore.params.cxrlt import Fit, Vit
 from fxcore.seeding import seed_torch
 from fxcore.slices.cxrlt import SslSlice
@@ -36,7 +37,7 @@ def frozen(path: Path, blocks: int) -> Frozen:
     try:
         slice_ = SslSlice.model_validate(facts["provenance"]["params"])
     except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: is no backbone; make it again with: snakemake --cores all -- {path}") from error
+        raise InputError(f"{path}: is no backbone; make it again with: {snakemake('--', str(path))}") from error
     network = VisionNetwork(slice_.vit, slice_.stage.resolution)
     network.load_state_dict(part(tensors, "teacher.backbone"))
     return Frozen(network.eval().requires_grad_(False), slice_.vit, slice_.stage.resolution, blocks)

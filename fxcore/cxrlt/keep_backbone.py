@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from fxcore.errors import InputError
-from fxcore.files import atomic, sha256
+from fxcore.files import atomic, sha256, snakemake
 
 PARTS = (".safetensors", ".csv")
 """Weights and history."""
@@ -25,7 +25,7 @@ def keep_backbone(checkpoint: Path, kept: Path) -> None:
     for suffix in PARTS:
         source, target = checkpoint.with_suffix(suffix), kept.with_suffix(suffix)
         if not source.exists():
-            raise InputError(f"{source}: is missing; train the stage again with: snakemake --cores all")
+            raise InputError(f"{source}: is missing; train the stage again with: {snakemake()}")
         if target.exists() and sha256(target) == sha256(source):
             continue
         with atomic(target) as part:

@@ -1,7 +1,7 @@
 """Pictures and masks of records at store size, in processes side by side; what was done survives a kill.
 
 Rows are decoded in chunks. A chunk writes its rows of the arrays and then says so in a journal: one that is in the journal is
-not done again, if everything that it depends on is the same.
+not done again, if everything that it depends on is the same, its pictures among it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -111,7 +111,7 @@ def decode(
     """
     classes = dataset.classes(Task.SEGMENTATION)
     mask_rows = rows_of_masks(records)
-    journal = _Journal(work / "journal.jsonl", identity)
+    journal = _Journal(work / "journal.jsonl", identity, lambda start: _stamp(records[start : start + CHUNK]))
     if not journal.found:
         _arrays(work, len(records), max(mask_rows) + 1, len(classes), side)
     job = Job(work, classes, side)
@@ -119,17 +119,17 @@ def decode(
     work_of = ((job, start, mask_rows[start : start + CHUNK], records[start : start + CHUNK]) for start in starts)
     progress = Progress(f"normalize {key}", sum(len(records[start : start + CHUNK]) for start in starts), "images")
     arrays = job.arrays()
-    for start, found in _mapped(work_of, processes):
+    for start, stamp, found in _mapped(work_of, processes):
         for array in arrays:
             array.flush()  # here, while the processes go on: it waits for the disk
-        journal.add(start, found)
+        journal.add(start, stamp, found)
         for one in filter(None, (one.wrong for one in found)):
             log.warning("%s", one)
         progress.advance(len(found))
     return [one for start in sorted(journal.found) for one in journal.found[start]]
 
 
-def _mapped(work: Iterator[Any], processes: int) -> Iterator[tuple[int, list[Decoded]]]:
+def _mapped(work: Iterator[Any], processes: int) -> Iterator[tuple[int, str, list[Decoded]]]:
     if processes == 1:
         _keep_memory()
         yield from map(_chunk, work)
@@ -168,46 +168,62 @@ def _keep_memory() -> None:
 class _Journal:
     """Chunks that are done, a line each; the first line is the identity of what they belong to."""
 
-    def __init__(self, path: Path, identity: str) -> None:
+    def __init__(self, path: Path, identity: str, stamp: Callable[[int], str]) -> None:
+        """Take from `path` the chunks whose pictures are those that were decoded: `stamp` of a chunk's first row is the same."""
         self.path = path
         self.found: dict[int, list[Decoded]] = {}
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         arrays_there = all((path.parent / name).exists() for name in ARRAYS)
         if arrays_there and lines and lines[0] == identity:
-            for line in lines[1:]:
-                self._take(line)
+            last = {start: (made, found) for start, made, found in filter(None, map(_entry, lines[1:]))}
+            self.found = {start: found for start, (made, found) in last.items() if made == stamp(start)}
             return
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{identity}\n", encoding="utf-8")
 
-    def _take(self, line: str) -> None:
-        crc, _, text = line.partition(" ")
-        if crc != _crc(text):
-            return  # the line that was being written when the job was killed, or a damaged one
-        start, found = json.loads(text)
-        self.found[start] = [Decoded(**one | {"masks": tuple(one["masks"])}) for one in found]
-
-    def add(self, start: int, found: list[Decoded]) -> None:
+    def add(self, start: int, stamp: str, found: list[Decoded]) -> None:
         """Put down that the chunk from row `start` on is done."""
         self.found[start] = found
-        text = json.dumps([start, [asdict(one) for one in found]])
+        text = json.dumps([start, stamp, [asdict(one) for one in found]])
         with writing(self.path), self.path.open("a", encoding="utf-8") as sink:
             sink.write(f"{_crc(text)} {text}\n")
+
+
+def _entry(line: str) -> tuple[int, str, list[Decoded]] | None:
+    crc, _, text = line.partition(" ")
+    if crc != _crc(text):
+        return None  # the line that was being written when the job was killed, or a damaged one
+    start, stamp, found = json.loads(text)
+    return start, stamp, [Decoded(**one | {"masks": tuple(one["masks"])}) for one in found]
+
+
+def _stamp(records: Sequence[Record]) -> str:
+    """What changes when a picture is put there, replaced or taken away: a checksum of sizes and times."""
+    seen: list[tuple[int, int] | None] = []
+    for record in records:
+        try:
+            status = record.file.stat()
+        except (OSError, ValueError):
+            seen.append(None)
+        else:
+            seen.append((status.st_size, status.st_mtime_ns))
+    return hashlib.blake2b(repr(seen).encode(), digest_size=16).hexdigest()
 
 
 def _crc(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _chunk(work: tuple[Job, int, list[int], Sequence[Record]]) -> tuple[int, list[Decoded]]:
+def _chunk(work: tuple[Job, int, list[int], Sequence[Record]]) -> tuple[int, str, list[Decoded]]:
     job, start, mask_rows, records = work
+    stamp = _stamp(records)
     pictures, packed, thumbs = job.arrays()
     found = [
         _one(job, record, pictures[start + at], None if row < 0 else packed[row], thumbs[start + at])
         for at, (row, record) in enumerate(zip(mask_rows, records, strict=True))
     ]
-    return start, found
+    return start, stamp, found
 
 
 def _one(

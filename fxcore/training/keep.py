@@ -14,7 +14,7 @@ from typing import Any
 
 from fxcore import paths
 from fxcore.errors import InputError
-from fxcore.files import atomic_folder, link, read_json, sha256, unsealed, write_json
+from fxcore.files import atomic_folder, link, read_json, sha256, snakemake, unsealed, write_json
 from fxcore.passes import Stage
 from fxcore.slices.train import KeepSlice, TrainSlice
 
@@ -86,7 +86,7 @@ def keep(slice_: KeepSlice, checkpoints: Path, folder: Path) -> None:
         files = {}
         for path in wanted:
             if not path.exists():
-                raise InputError(f"{path}: is missing; train the run again with: snakemake --cores all")
+                raise InputError(f"{path}: is missing; train the run again with: {snakemake()}")
             if path.suffix == ".safetensors" and not _alike(_provenance(path), made):
                 raise InputError(
                     f"{path}: was trained with other parameters or heads than {last}; delete {checkpoints} and train again"

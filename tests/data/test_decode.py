@@ -174,3 +174,17 @@ def test_killed_at_random_it_makes_the_same_store(tmp_path):
     assert start(tmp_path, "normalize", "--threads", "2").wait() == 0
     assert {path.name: path.read_bytes() for path in store.iterdir()} == whole
     assert not journal.parent.exists()
+
+
+def test_a_picture_that_is_put_there_or_replaced_is_decoded_again(records, tmp_path):
+    second, third, fifth = (records[at].file for at in (1, 2, 4))
+    good = second.read_bytes()
+    second.write_bytes(good[:40])
+    third.unlink()
+    refused = _decode(records, tmp_path / "work")
+    assert [at for at, one in enumerate(refused) if one.wrong] == [1, 2]
+    second.write_bytes(good)
+    Image.fromarray(255 - np.asarray(Image.open(records[3].file))).save(third)
+    Image.fromarray(255 - np.asarray(Image.open(fifth))).save(fifth)  # it was decoded well, and is another one now
+    assert _decode(records, tmp_path / "work") == _decode(records, tmp_path / "anew")
+    assert _content(tmp_path / "work") == _content(tmp_path / "anew")

@@ -89,7 +89,7 @@ def test_a_damaged_state_is_never_used(tmp_path, damage, message):
         with pytest.raises(InputError, match=message) as caught:
             load(*_at(tmp_path))
         assert str(damaged) in str(caught.value)
-        assert "delete it and make it again" in str(caught.value)
+        assert "delete it and make it again with: snakemake" in str(caught.value)
 
 
 def test_no_bit_of_a_state_flips_unnoticed(tmp_path):

@@ -1,10 +1,3 @@
-os.environ["FXCORE_PARAMS"] = plan_file
-
-
-envvars:
-    "FXCORE_PARAMS",
-
-
 localrules:
     retrieve,  # nodes of a cluster often reach no network
 
