@@ -76,7 +76,7 @@ def test_unknown_sizes_are_said_and_not_guessed():
     real = experiment.load(PROJECT / "tests/presets/cxr_real.yaml").model_copy(update={"results_root": "nowhere"})
     text = outline.describe(real, Sizes(real))
     assert text.splitlines()[1].split()[-2:] == ["?", "?"]
-    assert "? is known once the dataset's store is made" in text
+    assert "? is known once the dataset's images are split" in text
 
 
 def test_an_unknown_run_is_said():
