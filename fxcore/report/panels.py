@@ -33,6 +33,8 @@ UNSURE: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
 LEGEND_COLUMNS = 8
 TOP = 3
 """Findings shown on an image, the most probable."""
+LETTERS = 18
+"""Of a finding's name on an image; more would be wider than the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,12 @@ def _classes(panel: Panel) -> None:
     lines = []
     for label, score in panel.found.nlargest(TOP, "score")[["label", "score"]].itertuples(index=False):
         truth = "?" if not known[panel.row, label] else "+" if targets[panel.row, label] > 0.5 else "−"
-        lines.append(f"{truth} {classes[int(label)]} {score:.2f}")
+        name = classes[int(label)]
+        lines.append(f"{truth} {name if len(name) <= LETTERS else f'{name[: LETTERS - 1]}…'} {score:.2f}")
     box = {"facecolor": "black", "alpha": 0.6, "pad": 1, "lw": 0}
     place: dict[str, Any] = {"transform": panel.axis.transAxes, "va": "bottom", "fontsize": 5}
-    panel.axis.text(0.02, 0.02, "\n".join(lines), color="white", bbox=box, **place)
+    # Words take no part in the layout: wide ones would shrink the images.
+    panel.axis.text(0.02, 0.02, "\n".join(lines), color="white", bbox=box, **place).set_in_layout(False)
 
 
 def _boxes(panel: Panel) -> None:
