@@ -102,10 +102,10 @@ def read(path: Path) -> Weights:
         expected = shapes(card.model, card.heads)
     except (InputError, ValueError) as error:
         raise InputError(f"{path}: its card is of no network: {error}") from error
-    if other := {**expected, **tensors}.keys() - (expected.keys() & tensors.keys()) or {
-        name for name, shape in expected.items() if tensors[name].shape != shape
-    }:
-        raise InputError(f"{path}: its tensors are not those of its card, the first {min(other)}; make the file again")
+    if other := expected.items() ^ {name: tensor.shape for name, tensor in tensors.items()}.items():
+        raise InputError(
+            f"{path}: its tensors are not those of its card, the first {min(other)[0]}; make the file again"
+        )
     model = FoundationX(card.model, card.heads)
     model.load_state_dict(tensors)
     return Weights(model.eval(), card, facts["sha256"])
