@@ -27,7 +27,7 @@ from fxcore.errors import InputError
 from fxcore.failures import failures
 from fxcore.versioning import finished
 from fxcore.paths import STORE_FILES
-from fxcore.plan import PHASES, Plan
+from fxcore.planning.plan import PHASES, Plan
 
 phase = config.get("phase")
 try:

@@ -27,13 +27,14 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from fxcore import contents, machine, paths, tablefile
+from fxcore import machine, paths, tablefile
 from fxcore.cli import main as fxcore
 from fxcore.data import duplicates
 from fxcore.data.store import open_stores
 from fxcore.files import sha256, write_json
 from fxcore.params import experiment, present
 from fxcore.passes import Split, Task
+from fxcore.planning import contents
 from fxcore.seeding import derive
 from fxcore.slices import make
 
@@ -216,7 +217,7 @@ def _jobs(of: Callable[[experiment.Params], Sequence[Sequence[str]]], file: Path
 
 def plan(file: Path) -> None:
     """What Snakemake reads before it looks at any file."""
-    from fxcore.plan import Plan
+    from fxcore.planning.plan import Plan
 
     Plan.load(str(file)).targets()
 

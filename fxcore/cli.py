@@ -17,10 +17,10 @@ import fxcore
 from fxcore import commands as run
 from fxcore import study_commands as study
 from fxcore.arguments import Arguments
-from fxcore.contents import ALL_FIGURES, ALL_TABLES
 from fxcore.errors import InputError, refusal
 from fxcore.machine import place
-from fxcore.plan import PHASES
+from fxcore.planning.contents import ALL_FIGURES, ALL_TABLES
+from fxcore.planning.plan import PHASES
 from fxcore.predict.options import Options
 
 log = logging.getLogger(__name__)

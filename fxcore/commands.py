@@ -11,9 +11,9 @@ from typing import Any
 
 from fxcore import machine, paths, study_commands
 from fxcore.arguments import Arguments, granted, launched, sliced
-from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES, shows
 from fxcore.errors import InputError
 from fxcore.params import experiment, present
+from fxcore.planning.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES, shows
 from fxcore.predict.options import Options
 from fxcore.slices import make
 from fxcore.slices.data import LeakageSlice, PhantomSlice, RetrieveSlice, SplitSlice, StoreSlice, VisitsSlice
@@ -25,9 +25,9 @@ from fxcore.slices.train import KeepSlice, TrainSlice
 
 def plan(arguments: Arguments) -> None:
     """Print runs, stages and passes with their work, and what they cost."""
-    from fxcore import outline
-    from fxcore.costs import Costs
-    from fxcore.work import Sizes
+    from fxcore.planning import outline
+    from fxcore.planning.costs import Costs
+    from fxcore.planning.work import Sizes
 
     params = present.load(Path(arguments.params), machine.load())
     sizes = Sizes(params)

@@ -20,7 +20,7 @@ from fxcore import paths
 from fxcore.cxrlt.keep_backbone import keep_backbone
 from fxcore.errors import InputError
 from fxcore.files import atomic
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.training.keep import bring_back
 
 PARAMS = Path("params.yaml")

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from fxcore import cli, outline
+from fxcore import cli
 from fxcore.errors import InputError
 from fxcore.params import experiment
-from fxcore.work import Sizes
+from fxcore.planning import outline
+from fxcore.planning.work import Sizes
 from tests.conftest import PROJECT, TINY
 
 
@@ -22,10 +23,10 @@ def _python(code):
     [
         *(
             "fxcore",
-            "fxcore.plan",
+            "fxcore.planning.plan",
             "fxcore.cli",
-            "fxcore.outline",
-            "fxcore.costs",
+            "fxcore.planning.outline",
+            "fxcore.planning.costs",
             "fxcore.versioning",
             "fxcore.data.visits",
         ),
@@ -37,7 +38,9 @@ def test_importing_what_needs_no_network_imports_no_torch(module):
     assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize("module", ["fxcore.plan", "fxcore.cli", "fxcore.data.normalize", "fxcore.data.retrieve"])
+@pytest.mark.parametrize(
+    "module", ["fxcore.planning.plan", "fxcore.cli", "fxcore.data.normalize", "fxcore.data.retrieve"]
+)
 def test_what_downloads_is_imported_only_to_download(module):
     ran = _python(f"import sys, {module}; sys.exit(bool({{'requests', 'pooch'}} & set(sys.modules)))")
     assert ran.returncode == 0, ran.stderr

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.slices import make
 from fxcore.sources import closure, modules
 from tests.conftest import PROJECT, TINY, changed

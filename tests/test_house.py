@@ -68,7 +68,7 @@ def test_a_layer_imports_only_from_those_before_it(path):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fxcore."):
             other = node.module.split(".")[1]
             assert other not in (*LAYERS, "phantom") or other in allowed, node.module
-            assert other not in ("plan", "cli", "outline"), node.module
+            assert other not in ("planning", "commands", "cli"), node.module
 
 
 def test_no_path_of_a_machine_and_no_registry_is_committed():

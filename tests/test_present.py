@@ -2,13 +2,13 @@
 
 import pytest
 
-from fxcore.contents import tables
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.present import load, missing, without
 from fxcore.passes import Split
-from fxcore.plan import Plan
+from fxcore.planning.contents import tables
+from fxcore.planning.plan import Plan
 from fxcore.report.render import Table
 from fxcore.report.results import captioned
 from fxcore.slices.make import table_slice
@@ -167,7 +167,7 @@ def test_dvc_records_no_part_of_an_experiment(lab, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(file.read_text())
     monkeypatch.setenv("FXCORE_NATIVE", str(machine.native))
-    monkeypatch.setattr("fxcore.plan.Plan.load", lambda _: Plan(load(file, machine), machine))
+    monkeypatch.setattr("fxcore.planning.plan.Plan.load", lambda _: Plan(load(file, machine), machine))
     with pytest.raises(InputError, match=r"nothing recorded: jsrt are missing"):
         record("params.yaml", [])
 

@@ -9,7 +9,7 @@ import yaml
 from fxcore import versioning
 from fxcore.errors import InputError
 from fxcore.files import write_json
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from tests.conftest import TINY, changed
 
 

@@ -11,7 +11,7 @@ from fxcore.cxrlt.ssl import ssl
 from fxcore.cxrlt.vit import resampled
 from fxcore.errors import InputError
 from fxcore.machine import Machine
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.slices.make import ssl_slice
 from fxcore.tensorfile import read
 from tests.conftest import TINY, changed

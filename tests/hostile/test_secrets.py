@@ -12,7 +12,7 @@ from fxcore.escaping import redacted, without_secrets
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.experiment import Params
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.slices import make
 from tests.conftest import BESIDE, FOLDER_PARAMS, TINY
 from tests.hostile.mutations import refused, some, written

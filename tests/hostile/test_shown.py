@@ -13,7 +13,7 @@ from fxcore.files import write_text
 from fxcore.models import artifact
 from fxcore.params.model import Model
 from fxcore.passes import Task
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.report import figure, render
 from fxcore.report.drawn import Drawn
 from fxcore.report.few_shot_curve import few_shot

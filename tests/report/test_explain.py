@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fxcore import cli, paths
-from fxcore.contents import FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.files import read_json, write_json
+from fxcore.planning.contents import FIGURES, TABLES
 from fxcore.report.explain import _of_figure, describe, explain
 from tests.report.study import STUDY
 

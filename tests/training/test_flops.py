@@ -5,15 +5,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from fxcore.costs import Costs
 from fxcore.errors import InputError
 from fxcore.params import experiment
 from fxcore.passes import Mode, Task
+from fxcore.planning.costs import Costs
+from fxcore.planning.work import Sizes
 from fxcore.slices.make import train_slice
 from fxcore.training import locking
 from fxcore.training.flops import Shapes
 from fxcore.training.loop import Trainer
-from fxcore.work import Sizes
 from tests.conftest import PROJECT
 
 CLS, LOC, SEG = Task

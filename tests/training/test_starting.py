@@ -13,7 +13,7 @@ from fxcore.models.foundation import FoundationX
 from fxcore.params.model import Model
 from fxcore.params.training import Start
 from fxcore.passes import Task
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.slices.make import train_slice
 from fxcore.slices.train import KeepSlice, Origin
 from fxcore.tensorfile import digest, write

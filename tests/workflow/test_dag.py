@@ -12,10 +12,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from fxcore import cli, contents
+from fxcore import cli
 from fxcore.params.experiment import load
 from fxcore.paths import TABLE_KINDS
-from fxcore.work import Sizes
+from fxcore.planning import contents
+from fxcore.planning.work import Sizes
 from tests.conftest import BESIDE, PROJECT, TINY, FolderDataset, changed
 from tests.workflow.conftest import SNAKEMAKE, planned
 
@@ -147,7 +148,7 @@ def test_the_released_weights_are_one_teacher_with_a_card_of_what_it_reached(exp
 
 @pytest.mark.parametrize("run", ["foundation_x", "example_a_localization"])
 def test_kept_states_are_as_large_as_the_plan_says(experiment, run):
-    from fxcore.costs import Costs
+    from fxcore.planning.costs import Costs
 
     kept = sorted((experiment.results / "kept" / run).rglob("*.safetensors"))
     heads = [8 + int.from_bytes(path.read_bytes()[:8], "little") for path in kept]

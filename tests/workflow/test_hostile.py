@@ -10,7 +10,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from fxcore.contents import ALL_FIGURES, ALL_TABLES
+from fxcore.planning.contents import ALL_FIGURES, ALL_TABLES
 from tests.conftest import PROJECT, TINY, changed
 from tests.hostile.test_shown import Seen
 from tests.workflow.test_dvc import Project
@@ -45,7 +45,7 @@ def test_commands_quote_whatever_may_be_strange():
 
 def test_what_is_not_quoted_has_nothing_to_quote(tmp_path, monkeypatch):
     """Wildcards are constrained to names of the parameters, and these, like tables and figures, are words."""
-    from fxcore.plan import Plan
+    from fxcore.planning.plan import Plan
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(TINY.read_text())

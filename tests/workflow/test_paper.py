@@ -11,7 +11,7 @@ from fxcore.params import experiment
 from fxcore.params.datasets import Dataset
 from fxcore.passes import Split
 from fxcore.phantom.phantom import write
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.slices.data import PhantomSlice
 from tests.conftest import PROJECT
 from tests.workflow.conftest import SNAKEMAKE

@@ -18,8 +18,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import frame_to_be_available_and_switch_to_it
 from selenium.webdriver.support.ui import WebDriverWait
 
-from fxcore import contents
 from fxcore.params.experiment import load
+from fxcore.planning import contents
 from tests.conftest import TINY
 
 TABLES, FIGURES = contents.tables(load(TINY)), contents.figures(load(TINY))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fxcore.errors import InputError
-from fxcore.plan import PHASES, Plan
+from fxcore.planning.plan import PHASES, Plan
 from fxcore.sources import closure
 from tests.conftest import BESIDE, FOLDER_PARAMS, PROJECT, TINY, FolderDataset
 from tests.server import Served, serving
@@ -64,7 +64,7 @@ def test_only_retrieval_can_open_a_connection():
         "report.table",
     ):
         assert not network & set(closure(f"fxcore.{module}"))
-    assert not network & set(closure("fxcore.plan"))
+    assert not network & set(closure("fxcore.planning.plan"))
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from fxcore.cli import parser
-from fxcore.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES
 from fxcore.errors import InputError
 from fxcore.machine import Machine
-from fxcore.plan import PHASES, Plan
+from fxcore.planning.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES
+from fxcore.planning.plan import PHASES, Plan
 from fxcore.report import cxrlt
 from fxcore.report.figure import FIGURES as MADE_FIGURES
 from fxcore.report.table import TABLES as MADE_TABLES

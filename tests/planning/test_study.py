@@ -6,7 +6,7 @@ from fxcore import yamlfile
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params, load
-from fxcore.plan import Plan
+from fxcore.planning.plan import Plan
 from fxcore.slices.make import corpus_slice
 from tests.conftest import PROJECT, TINY, changed
 

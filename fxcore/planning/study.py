@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fxcore import paths, resources
+from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.machine import Machine
 from fxcore.params.cxrlt import BackboneStage, CxrLt
 from fxcore.params.experiment import Params
+from fxcore.planning import resources
+from fxcore.planning.work import Sizes
 from fxcore.slices.make import corpus_slice, evaluate_head_slice, head_slice, ssl_slice
-from fxcore.work import Sizes
 
 NONE = "(?!)"
 """Matches no name."""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fxcore.contents import (
+from fxcore.params.experiment import load
+from fxcore.planning.contents import (
     CXRLT_FIGURES,
     CXRLT_TABLES,
     FIGURES,
@@ -15,7 +16,6 @@ from fxcore.contents import (
     table_reads,
     tables,
 )
-from fxcore.params.experiment import load
 from tests.conftest import PROJECT, TINY
 
 

@@ -4,16 +4,17 @@ from math import ceil
 
 import pytest
 
-from fxcore import resources, yamlfile
-from fxcore.costs import store
+from fxcore import yamlfile
 from fxcore.machine import Machine
 from fxcore.params import experiment
 from fxcore.params.registry import registry
 from fxcore.params.splits import Holdout
 from fxcore.passes import Split, Task
-from fxcore.plan import Plan
+from fxcore.planning import resources
+from fxcore.planning.costs import store
+from fxcore.planning.plan import Plan
+from fxcore.planning.work import Images, Sizes, Work
 from fxcore.slices.make import train_slice
-from fxcore.work import Images, Sizes, Work
 from tests.conftest import PROJECT
 
 CLS, LOC, SEG = Task

@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fxcore import paths, resources
+from fxcore import paths
 from fxcore.params.experiment import Params
 from fxcore.params.families import families
+from fxcore.planning import resources
+from fxcore.planning.work import Sizes
 from fxcore.slices.make import phantom_slice, split_slice, store_slice
-from fxcore.work import Sizes
 
 Wildcards = Any
 

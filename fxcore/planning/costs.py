@@ -10,8 +10,8 @@ from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.params.experiment import Params
 from fxcore.passes import Mode, Pass, Task
+from fxcore.planning.work import Images, Sizes
 from fxcore.slices.make import train_slice
-from fxcore.work import Images, Sizes
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
 
-from fxcore.costs import Costs, Disk, store
 from fxcore.errors import InputError
 from fxcore.params.experiment import Params
 from fxcore.passes import Pass
+from fxcore.planning.costs import Costs, Disk, store
+from fxcore.planning.work import Sizes, Work
 from fxcore.progress import amount
 from fxcore.slices.make import train_slice
-from fxcore.work import Sizes, Work
 
 Line = tuple[str, ...]
 UNKNOWN = "?"

@@ -11,14 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fxcore import contents, machine, paths, resources
+from fxcore import machine, paths
 from fxcore.errors import InputError
-from fxcore.holdings import Holdings
 from fxcore.machine import Machine
 from fxcore.params.experiment import Params
 from fxcore.params.present import load
 from fxcore.params.training import Start
 from fxcore.passes import Stage
+from fxcore.planning import contents, resources
+from fxcore.planning.holdings import Holdings
+from fxcore.planning.study import Study, one_of
+from fxcore.planning.supply import Supply
+from fxcore.planning.work import Sizes
 from fxcore.slices.make import (
     evaluate_slice,
     few_shot_metrics_slice,
@@ -33,10 +37,7 @@ from fxcore.slices.make import (
     visits_slice,
 )
 from fxcore.slices.train import TrainSlice
-from fxcore.study import Study, one_of
-from fxcore.supply import Supply
 from fxcore.training.keep import worth_keeping
-from fxcore.work import Sizes
 
 PHASES = (
     *("retrieve", "data", "split", "visits", "train", "score", "release"),
