@@ -23,11 +23,13 @@ envvars:
 
 
 from fxcore import machine, sources
+from fxcore.planning import contents
 from fxcore.errors import InputError
 from fxcore.failures import failures
 from fxcore.versioning import finished
 from fxcore.paths import STORE_FILES
 from fxcore.planning.plan import PHASES, Plan
+from fxcore.slices import make
 
 phase = config.get("phase")
 try:

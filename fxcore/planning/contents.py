@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fxcore import paths, sources
 from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
 from fxcore.params.runs import Run
-from fxcore.slices.make import report_slice
+from fxcore.slices import make
 
 TABLES = (
     "table1_datasets",
@@ -80,9 +80,14 @@ def _figures(params: Params) -> list[str]:
     return [name for name in FIGURES if has.get(name, True)]
 
 
-def slice_of(params: Params, name: str, other: Callable[[Params], Block]) -> Block:
-    """What a table or figure knows: the CXR-LT study's are made from its own block, the others from `other`."""
-    return report_slice(params) if name in (*CXRLT_TABLES, *CXRLT_FIGURES) else other(params)
+def table_slice(params: Params, name: str) -> Block:
+    """What a table knows."""
+    return make.report_slice(params) if name in CXRLT_TABLES else make.table_slice(params)
+
+
+def figure_slice(params: Params, name: str) -> Block:
+    """What a figure knows."""
+    return make.report_slice(params) if name in CXRLT_FIGURES else make.figure_slice(params)
 
 
 def sources_of(made: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Jobs of the stores and their splits: inputs and slices; a part of the plan, imports no torch.
+"""Jobs of the stores and their splits: inputs and resources; a part of the plan, imports no torch.
 
 Methods that take wildcards are Snakemake input and params functions.
 """
@@ -15,7 +15,6 @@ from fxcore.params.experiment import Params
 from fxcore.params.families import families
 from fxcore.planning import resources
 from fxcore.planning.work import Sizes
-from fxcore.slices.make import phantom_slice, split_slice, store_slice
 
 Wildcards = Any
 
@@ -68,20 +67,6 @@ class Holdings:
     def stores_of_family(self, family: str) -> list[str]:
         """For `split`: manifests of the stores of a family."""
         return [str(self._manifest(key)) for key in self.families[family]]
-
-    # Slices
-
-    def phantom_slice(self, wildcards: Wildcards) -> str:
-        """For `phantom`."""
-        return phantom_slice(self.params, wildcards.dataset).canonical()
-
-    def store_slice(self, wildcards: Wildcards) -> str:
-        """For `normalize`."""
-        return store_slice(self.params, wildcards.dataset).canonical()
-
-    def split_slice(self, family: str) -> str:
-        """For `split`."""
-        return split_slice(self.params, family).canonical()
 
     # Resources
 

@@ -5,15 +5,16 @@ Methods that take wildcards are Snakemake input and params functions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from fxcore import machine, paths
 from fxcore.errors import InputError
 from fxcore.machine import Machine
+from fxcore.params.blocks import Block
 from fxcore.params.experiment import Params
 from fxcore.params.present import load
 from fxcore.params.training import Start
@@ -23,19 +24,7 @@ from fxcore.planning.holdings import Holdings
 from fxcore.planning.study import Study, one_of
 from fxcore.planning.supply import Supply
 from fxcore.planning.work import Sizes
-from fxcore.slices.make import (
-    evaluate_slice,
-    few_shot_metrics_slice,
-    few_shot_slice,
-    figure_slice,
-    keep_slice,
-    leakage_slice,
-    release_slice,
-    score_slice,
-    table_slice,
-    train_slice,
-    visits_slice,
-)
+from fxcore.slices.make import train_slice, visits_slice
 from fxcore.slices.train import TrainSlice
 from fxcore.training.keep import worth_keeping
 
@@ -132,10 +121,6 @@ class Plan:
     @cached_property
     def _stages(self) -> dict[str, tuple[Stage, ...]]:
         return {run: self._slices[run].stages(one.train.cycles) for run, one in self.params.trained.items()}
-
-    @cached_property
-    def _canonical(self) -> dict[str, str]:
-        return {run: slice_.canonical() for run, slice_ in self._slices.items()}
 
     def stages(self, run: str) -> tuple[Stage, ...]:
         """The jobs that train a run."""
@@ -258,55 +243,20 @@ class Plan:
         written = {name: paths.figure(self.results, name, "md") for name in self.figures}
         return {name: path.read_text(encoding="utf-8") for name, path in written.items() if path.exists()}
 
-    # Slices
+    # What jobs know
 
     def root(self, _: Wildcards) -> str:
         """The results root, for the command line of every job."""
         return str(self.results)
 
-    def visits_slice(self, wildcards: Wildcards) -> str:
-        """For `visits`."""
-        return visits_slice(self.params, wildcards.run).canonical()
+    def sliced(self, make: Callable[..., Block], *names: str) -> Callable[[Wildcards], str]:
+        """For the `params` of a rule: what `make` takes of the parameters for the wildcards of some names, as JSON for the command."""
 
-    def train_slice(self, wildcards: Wildcards) -> str:
-        """For `pretrain`."""
-        return self._canonical[wildcards.run]
+        @cache
+        def made(*of: str) -> str:
+            return make(self.params, *of).canonical()
 
-    def keep_slice(self, wildcards: Wildcards) -> str:
-        """For `keep`."""
-        return keep_slice(self.params, wildcards.run).canonical()
-
-    def score_slice(self, wildcards: Wildcards) -> str:
-        """For `score`."""
-        return score_slice(self.params, wildcards.run).canonical()
-
-    def few_shot_slice(self, wildcards: Wildcards) -> str:
-        """For `few_shot`."""
-        return few_shot_slice(self.params, wildcards.run).canonical()
-
-    def few_shot_metrics_slice(self, _: Wildcards) -> str:
-        """For `evaluate_few_shot`."""
-        return few_shot_metrics_slice(self.params).canonical()
-
-    def evaluate_slice(self, wildcards: Wildcards) -> str:
-        """For `evaluate`."""
-        return evaluate_slice(self.params, wildcards.run).canonical()
-
-    def leakage_slice(self, _: Wildcards) -> str:
-        """For `leakage`."""
-        return leakage_slice(self.params).canonical()
-
-    def release_slice(self, wildcards: Wildcards) -> str:
-        """For `release`."""
-        return release_slice(self.params, wildcards.run).canonical()
-
-    def table_slice(self, wildcards: Wildcards) -> str:
-        """For `table`."""
-        return contents.slice_of(self.params, wildcards.table, table_slice).canonical()
-
-    def figure_slice(self, wildcards: Wildcards) -> str:
-        """For `figure`."""
-        return contents.slice_of(self.params, wildcards.figure, figure_slice).canonical()
+        return lambda wildcards: made(*(getattr(wildcards, name) for name in names))
 
     # Resources
 

@@ -1,4 +1,4 @@
-"""Jobs of the CXR-LT study: targets, inputs and slices of its rules; a part of the plan, imports no torch.
+"""Jobs of the CXR-LT study: targets, inputs and resources of its rules; a part of the plan, imports no torch.
 
 Methods that take wildcards are Snakemake input and params functions.
 """
@@ -17,7 +17,7 @@ from fxcore.params.cxrlt import BackboneStage, CxrLt
 from fxcore.params.experiment import Params
 from fxcore.planning import resources
 from fxcore.planning.work import Sizes
-from fxcore.slices.make import corpus_slice, evaluate_head_slice, head_slice, ssl_slice
+from fxcore.slices.make import corpus_slice, head_slice, ssl_slice
 
 NONE = "(?!)"
 """Matches no name."""
@@ -129,21 +129,12 @@ class Study:
         return self._stores(corpus_slice(self.params).datasets)
 
     def stage(self, wildcards: Wildcards) -> BackboneStage:
-        """The stage that a job trains.
-
-        Raises:
-            InputError: the backbone has none of that resolution.
-        """
-        name, side = wildcards.backbone, int(wildcards.resolution)
-        if (name, side) not in self.stages:
-            known = ", ".join(str(one) for of, one in self.stages if of == name)
-            raise InputError(f"cxrlt.backbones.{name} has no stage {side}; it has {known}")
-        return self._of.backbones[name].stage(side)
+        """The stage that a job trains."""
+        return ssl_slice(self.params, wildcards.backbone, wildcards.resolution).stage
 
     def start_of_stage(self, wildcards: Wildcards) -> list[str]:
         """For `ssl`: the stage that it goes on from, or the released weights that it starts from, if it does."""
-        self.stage(wildcards)
-        origin = ssl_slice(self.params, wildcards.backbone, int(wildcards.resolution)).origin(self.results)
+        origin = ssl_slice(self.params, wildcards.backbone, wildcards.resolution).origin(self.results)
         return [] if origin is None else [str(origin)]
 
     def backbone_of_head(self, wildcards: Wildcards) -> str:
@@ -160,25 +151,6 @@ class Study:
         ensemble = self._of.ensembles.get(wildcards.measured)
         names = ensemble.heads if ensemble else (wildcards.measured,)
         return [str(paths.head_predictions(self.results, name)) for name in names]
-
-    # Slices
-
-    def corpus_slice(self, _: Wildcards) -> str:
-        """For `corpus`."""
-        return corpus_slice(self.params).canonical()
-
-    def ssl_slice(self, wildcards: Wildcards) -> str:
-        """For `ssl`."""
-        self.stage(wildcards)
-        return ssl_slice(self.params, wildcards.backbone, int(wildcards.resolution)).canonical()
-
-    def head_slice(self, wildcards: Wildcards) -> str:
-        """For `head`."""
-        return head_slice(self.params, wildcards.head).canonical()
-
-    def evaluate_head_slice(self, wildcards: Wildcards) -> str:
-        """For `evaluate_head`."""
-        return evaluate_head_slice(self.params, wildcards.measured).canonical()
 
     # Resources
 

@@ -228,11 +228,18 @@ def corpus_slice(params: Params) -> CorpusSlice:
     )
 
 
-def ssl_slice(params: Params, backbone: str, resolution: int) -> SslSlice:
-    """The slice of one stage of a backbone."""
+def ssl_slice(params: Params, backbone: str, resolution: int | str) -> SslSlice:
+    """The slice of one stage of a backbone.
+
+    Raises:
+        InputError: it has none of that resolution.
+    """
     study = _study(params)
-    of = study.backbones[backbone]
-    stage = of.stage(resolution)
+    of, side = study.backbones[backbone], int(resolution)
+    known = [stage.resolution for stage in of.stages]
+    if side not in known:
+        raise InputError(f"cxrlt.backbones.{backbone} has no stage {side}; it has {', '.join(map(str, known))}")
+    stage = of.stage(side)
     return SslSlice(
         backbone=backbone,
         store_size=params.store_size,

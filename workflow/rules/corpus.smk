@@ -12,7 +12,7 @@ rule corpus:
         f"{RESULTS}/benchmarks/corpus/corpus.tsv"
     params:
         results=plan.root,
-        slice=plan.study.corpus_slice,
+        slice=plan.sliced(make.corpus_slice),
     message:
         "pictures for pretraining without labels"
     shell:

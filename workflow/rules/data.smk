@@ -11,7 +11,7 @@ rule phantom:
     priority: plan.priority
     params:
         results=plan.root,
-        slice=plan.data.phantom_slice,
+        slice=plan.sliced(make.phantom_slice, "dataset"),
     message:
         "{wildcards.dataset}: drawing phantoms"
     shell:
@@ -40,7 +40,7 @@ rule normalize:
         runtime=plan.data.minutes_to_normalize,
     params:
         results=plan.root,
-        slice=plan.data.store_slice,
+        slice=plan.sliced(make.store_slice, "dataset"),
         native=plan.supply.native,
     message:
         "{wildcards.dataset}: from native files to the store"

@@ -12,7 +12,7 @@ rule leakage:
         f"{RESULTS}/benchmarks/leakage/leakage.tsv"
     params:
         results=plan.root,
-        slice=plan.leakage_slice,
+        slice=plan.sliced(make.leakage_slice),
     message:
         "what lists share"
     shell:
@@ -33,7 +33,7 @@ rule evaluate:
     priority: plan.priority
     params:
         results=plan.root,
-        slice=plan.evaluate_slice,
+        slice=plan.sliced(make.evaluate_slice, "run"),
     message:
         "{wildcards.run}: metrics of the test set"
     shell:
@@ -53,7 +53,7 @@ rule evaluate_few_shot:
         f"{RESULTS}/benchmarks/evaluate_few_shot/evaluate_few_shot.tsv"
     params:
         results=plan.root,
-        slice=plan.few_shot_metrics_slice,
+        slice=plan.sliced(make.few_shot_metrics_slice),
     message:
         "few images: metrics of the test set"
     shell:
@@ -73,7 +73,7 @@ rule evaluate_head:
         f"{RESULTS}/benchmarks/evaluate_head/{{measured}}.tsv"
     params:
         results=plan.root,
-        slice=plan.study.evaluate_head_slice,
+        slice=plan.sliced(make.evaluate_head_slice, "measured"),
     message:
         "{wildcards.measured}: metrics of dev, test and gold"
     shell:

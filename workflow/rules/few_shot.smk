@@ -18,7 +18,7 @@ rule few_shot:
         runtime=plan.minutes_of_few_shot,
     params:
         results=plan.root,
-        slice=plan.few_shot_slice,
+        slice=plan.sliced(make.few_shot_slice, "run"),
     message:
         "{wildcards.run}: training on few images"
     shell:

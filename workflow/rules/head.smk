@@ -19,7 +19,7 @@ rule head:
         runtime=plan.study.minutes_of_head,
     params:
         results=plan.root,
-        slice=plan.study.head_slice,
+        slice=plan.sliced(make.head_slice, "head"),
     message:
         "{wildcards.head}: training a head"
     shell:

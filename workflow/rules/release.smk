@@ -13,7 +13,7 @@ rule release:
         f"{RESULTS}/benchmarks/release/{{run}}.tsv"
     params:
         results=plan.root,
-        slice=plan.release_slice,
+        slice=plan.sliced(make.release_slice, "run"),
     message:
         "{wildcards.run}: weights with their card"
     shell:

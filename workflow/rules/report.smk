@@ -22,7 +22,7 @@ rule table:
         f"{RESULTS}/benchmarks/table/{{table}}.tsv"
     params:
         results=plan.root,
-        slice=plan.table_slice,
+        slice=plan.sliced(contents.table_slice, "table"),
         runs=list(plan.params.trained),
         # A parameter, so that a strict run looks at tables that are there already.
         strict=plan.strict,
@@ -54,7 +54,7 @@ rule figure:
         f"{RESULTS}/benchmarks/figure/{{figure}}.tsv"
     params:
         results=plan.root,
-        slice=plan.figure_slice,
+        slice=plan.sliced(contents.figure_slice, "figure"),
         runs=list(plan.params.trained),
     message:
         "{wildcards.figure}"

@@ -19,7 +19,7 @@ rule score:
         runtime=plan.minutes_to_score,
     params:
         results=plan.root,
-        slice=plan.score_slice,
+        slice=plan.sliced(make.score_slice, "run"),
     message:
         "{wildcards.run}: choosing on validation, predicting test"
     shell:

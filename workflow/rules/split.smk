@@ -15,7 +15,7 @@ for family in plan.data.families:
             f"{RESULTS}/benchmarks/split/{family}.tsv"
         params:
             results=plan.root,
-            slice=plan.data.split_slice(family),
+            slice=make.split_slice(plan.params, family).canonical(),
             family=family,
         message:
             f"{family}: who trains, who tests"

@@ -18,7 +18,7 @@ rule ssl:
         runtime=plan.study.minutes_of_ssl,
     params:
         results=plan.root,
-        slice=plan.study.ssl_slice,
+        slice=plan.sliced(make.ssl_slice, "backbone", "resolution"),
     message:
         "{wildcards.backbone}: pretraining at {wildcards.resolution} pixels"
     shell:

@@ -21,7 +21,7 @@ rule pretrain:
         runtime=plan.minutes_to_train,
     params:
         results=plan.root,
-        slice=plan.train_slice,
+        slice=plan.sliced(make.train_slice, "run"),
     message:
         "{wildcards.run}: training {wildcards.stage}"
     shell:
@@ -43,7 +43,7 @@ rule keep:
     priority: plan.priority
     params:
         results=plan.root,
-        slice=plan.keep_slice,
+        slice=plan.sliced(make.keep_slice, "run"),
     message:
         "{wildcards.run}: keeping weights"
     shell:

@@ -12,7 +12,7 @@ rule visits:
     priority: plan.priority
     params:
         results=plan.root,
-        slice=plan.visits_slice,
+        slice=plan.sliced(make.visits_slice, "run"),
     message:
         "{wildcards.run}: datasets it visits"
     shell:
