@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fxcore.data import intake
+from fxcore.data import decode, intake, shapes
 from fxcore.data.counts import Counts
 from fxcore.data.native import Native, Problems
 from fxcore.data.records import Record
@@ -96,9 +96,10 @@ def _wrong(record: Record, pictures: bool) -> Iterator[str]:
             yield f"{record.where}: no image {record.file}; put it there, or list {record.image} under exclude"
         return
     try:
-        picture = record.read(record.file, record.where)
-        if picture.min() == picture.max():
-            yield f"{record.where}: {record.file} has one value in every pixel; list {record.image} under exclude"
+        height, width = decode.pixels(record).shape
+        decode.check_said(record, width, height)
+        for mask in record.masks or ():
+            shapes.bitmap(mask, height, width)
     except InputError as error:
         yield str(error)
 

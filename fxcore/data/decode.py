@@ -230,18 +230,12 @@ def _one(
     job: Job, record: Record, picture: NDArray[np.uint8], packed: NDArray[np.uint8] | None, thumb: NDArray[np.uint8]
 ) -> Decoded:
     try:
-        image = record.read(record.file, record.where)
-        if image.min() == image.max():
-            raise InputError(
-                f"{record.where}: {record.file} has the value {image.min()} in every pixel; download it again"
-            )
+        image = pixels(record)
     except InputError as error:
         return Decoded(0, 0, (), "", 0, 0.0, 0.0, wrong=str(error), unreadable=is_there(record.file))
     height, width = image.shape
     try:
-        _check_stated(record, width, height)
-        for box in record.boxes or ():
-            _check_box(box, record, width, height)
+        check_said(record, width, height)
         counts = [] if packed is None else _masks(job, record, height, width, packed)
     except InputError as error:
         return Decoded(0, 0, (), "", 0, 0.0, 0.0, wrong=str(error))
@@ -270,6 +264,32 @@ def _brightness(picture: NDArray[np.uint8]) -> tuple[float, float]:
     edges = (slice(None, eighth), slice(-eighth, None))
     corners = [picture[rows, columns].mean() for rows in edges for columns in edges]
     return float(np.mean(corners)), float(picture[3 * eighth : 5 * eighth, eighth:-eighth].mean())
+
+
+def pixels(record: Record) -> NDArray[np.uint8]:
+    """A record's picture, as its adapter reads it.
+
+    Raises:
+        InputError: it cannot be read, or shows nothing.
+    """
+    image = record.read(record.file, record.where)
+    if image.min() == image.max():
+        raise InputError(
+            f"{record.where}: {record.file} has the value {image.min()} in every pixel; download it again, or list"
+            f" {record.image} under exclude"
+        )
+    return image
+
+
+def check_said(record: Record, width: int, height: int) -> None:
+    """Hold what is said of a picture's size and its boxes against the picture.
+
+    Raises:
+        InputError: it is of another picture.
+    """
+    _check_stated(record, width, height)
+    for box in record.boxes or ():
+        _check_box(box, record, width, height)
 
 
 def _check_stated(record: Record, width: int, height: int) -> None:

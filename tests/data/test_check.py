@@ -99,6 +99,26 @@ def test_everything_that_is_wrong_is_collected(project, capsys):
     assert (everything[0], first[0]) == (2, 2)
 
 
+def test_boxes_outside_their_pictures_are_found_once_the_pictures_are_read(project, capsys):
+    table = paths.phantom(project.parent / "results", "node21") / "cxr_images" / "proccessed_data" / "metadata.csv"
+    content = table.read_text()
+    header, *lines = content.splitlines()
+    label, left = (header.split(",").index(name) for name in ("label", "x"))
+    at, cells = next((at, line.split(",")) for at, line in enumerate(lines) if line.split(",")[label] == "1")
+    cells[left] = "900"
+    table.write_text("\n".join([header, *lines[:at], ",".join(cells), *lines[at + 1 :], ""]))
+    try:
+        quick = _check(capsys, "node21", "--params", project)
+        code, out, _ = _check(capsys, "node21", "--params", project, "--json", "--pictures")
+    finally:
+        table.write_text(content)
+    assert quick[0] == 0
+    assert code == 2
+    (problem,) = json.loads(out)["node21"]["problems"]
+    assert f"row {at + 2}: box [900.0, " in problem
+    assert "leaves the image" in problem
+
+
 def test_a_dataset_that_no_parameter_file_names_is_read_as_the_registry_says(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FXCORE_NATIVE", str(tmp_path))
     code, out, _ = _check(capsys, "brax", "--params", TINY, "--json")
