@@ -91,6 +91,11 @@ headings.forEach((heading, column) => heading.querySelector("button").addEventLi
 """
 
 
+def images(number: int) -> str:
+    """So many images, in words."""
+    return f"{number} {'image' if number == 1 else 'images'}"
+
+
 def write(folder: Path, predictions: Sequence[Mapping[str, Any]], threshold: float = THRESHOLD) -> Path:
     """Write `index.html` into the folder of results and return its path.
 
@@ -101,7 +106,7 @@ def write(folder: Path, predictions: Sequence[Mapping[str, Any]], threshold: flo
     page = Environment(autoescape=True, trim_blocks=True, undefined=StrictUndefined).from_string(_TEMPLATE)
     path = folder / "index.html"
     text = page.render(
-        count=f"{len(predictions)} {'image' if len(predictions) == 1 else 'images'}",
+        count=images(len(predictions)),
         note=NOTE,
         synthetic=any(found["synthetic"] for found in predictions),
         weights=sorted({found["weights"]["file"] for found in predictions}),

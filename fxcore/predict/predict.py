@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 Found = dict[str, Any]
 """What is written of one image."""
+PARTS = {"image", "image_sha256", "weights", "heads", "datasets", "synthetic", "overlay"}
+"""Of it, those that tell it from other JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +188,25 @@ def predict(
             found |= _write(predictor, pictures)
         progress.advance(len(some))
     if found:
-        page.write(output, [found[job] for job in wanted if job in found], how.threshold)
+        page.write(output, [*(found[job] for job in wanted if job in found), *_others(output, wanted)], how.threshold)
     if refused:
         for line in refused[1:]:
             log.warning("%s", line)
         rest = f"; {len(refused)} of {len(wanted)} images were refused, the others are done" if len(wanted) > 1 else ""
         raise InputError(f"{refused[0]}{rest}")
-    return f"{len(wanted)} images ({len(wanted) - len(left)} were there already): {output / 'index.html'}"
+    return f"{page.images(len(wanted))} ({len(wanted) - len(left)} there already): {output / 'index.html'}"
+
+
+def _others(output: Path, wanted: Sequence[Job]) -> Iterator[Found]:
+    """What earlier calls wrote into a folder of images that this one was not asked for, by name."""
+    mine = {job.json for job in wanted}
+    for path in sorted(output.glob("*.json")):
+        if path in mine:
+            continue
+        with suppress(InputError):  # damaged, or somebody else's: it is asked for again, or never was ours
+            found = read_json(path)
+            if found.keys() >= PARTS and (output / found["overlay"]).exists():
+                yield found
 
 
 def _write(predictor: Predictor, pictures: Mapping[Job, NDArray[np.uint8]]) -> dict[Job, Found]:

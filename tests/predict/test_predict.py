@@ -129,13 +129,26 @@ def test_what_is_done_is_not_done_again(folder, weights, tmp_path, monkeypatch):
     seen = []
     predicts = module.Predictor.predict
     monkeypatch.setattr(module.Predictor, "predict", lambda self, all_: seen.append(len(all_)) or predicts(self, all_))
-    assert _predict([folder], weights, tmp_path).startswith("3 images (1 were there already)")
+    assert _predict([folder], weights, tmp_path).startswith("3 images (1 there already)")
     assert seen == [2]
     assert (tmp_path / "one.json").read_bytes() == before
     _predict([folder / "one.png"], weights, tmp_path, "b")  # other heads
     (tmp_path / "two.png").unlink()  # an overlay is gone
     _predict([folder], weights, tmp_path)
     assert seen == [2, 1, 2]
+
+
+def test_the_page_shows_all_that_a_folder_holds(folder, weights, tmp_path):
+    _predict([folder / "one.png"], weights, tmp_path)
+    (tmp_path / "notes.json").write_text('{"of": "somebody else"}')
+    (tmp_path / "torn.json").write_text('{"image": ')
+    assert _predict([folder / "two.png"], weights, tmp_path).startswith("1 image (0 there already)")
+    page = (tmp_path / "index.html").read_text()
+    assert "<h1>2 images</h1>" in page
+    assert page.index('alt="two.png') < page.index('alt="one.png')
+    (tmp_path / "one.png").unlink()
+    _predict([folder / "two.png"], weights, tmp_path)
+    assert "<h1>1 image</h1>" in (tmp_path / "index.html").read_text()
 
 
 def test_a_refused_image_is_said_and_the_others_are_done(folder, weights, tmp_path):
