@@ -20,6 +20,12 @@ from fxcore.passes import Task
 from fxcore.tensorfile import read as read_tensors
 from fxcore.tensorfile import write as write_tensors
 
+SUFFIX = ".safetensors"
+_MADE = (
+    "weights files are made by `snakemake`, of runs that are listed under `release`, and of checkpoints that others released by"
+    " `fxcore import-weights`"
+)
+
 
 class Measured(Block):
     """A metric of one head."""
@@ -91,13 +97,15 @@ def read(path: Path) -> Weights:
     Raises:
         InputError: it is missing, damaged, or no weights file.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {_MADE}")
+    if path.suffix != SUFFIX:
+        raise InputError(f"{path}: is no weights file ({SUFFIX}); {_MADE}")
     tensors, facts = read_tensors(path)
     try:
         card = Card.model_validate(facts["card"])
     except (KeyError, ValidationError) as error:
-        raise InputError(
-            f"{path}: is no weights file of this version; make one with: fxcore release, or fxcore import-weights"
-        ) from error
+        raise InputError(f"{path}: is no weights file of this version; {_MADE}") from error
     try:
         expected = shapes(card.model, card.heads)
     except (InputError, ValueError) as error:

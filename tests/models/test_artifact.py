@@ -72,8 +72,19 @@ def test_tensors_of_another_network_are_refused(tmp_path):
 @pytest.mark.parametrize("facts", [{}, {"card": {}}, {"card": {"title": 3}}])
 def test_a_file_without_a_card_is_said(tmp_path, facts):
     write_tensors(tmp_path / "w.safetensors", {"w": torch.ones(2)}, facts)
-    with pytest.raises(InputError, match=r"w\.safetensors: is no weights file of this version; make one with: fxcore"):
+    with pytest.raises(
+        InputError, match=r"w\.safetensors: is no weights file of this version; weights files are made by"
+    ):
         read(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("gone.safetensors", "no such file"), ("epoch_3.pth", "is no weights file")]
+)
+def test_a_file_that_is_none_of_ours_is_said_with_what_makes_one(tmp_path, name, says):
+    (tmp_path / "epoch_3.pth").write_bytes(b"pickled")
+    with pytest.raises(InputError, match=rf"{name}: {says}.*; weights files are made by .*import-weights`$"):
+        read(tmp_path / name)
 
 
 def test_a_truncated_file_is_said(file):
