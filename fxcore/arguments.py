@@ -14,12 +14,21 @@ from fxcore.slices import make
 from fxcore.slices.make import Slice
 
 Arguments = argparse.Namespace
+RESULTS = "results"
+"""The results root where nothing names another one."""
 
 
 def sliced(arguments: Arguments, kind: type[Slice], of: Callable[[Params], Slice]) -> Slice:
-    """The job's slice: the JSON a rule gives, or the part of a parameter file."""
+    """The job's slice: the JSON a rule gives, or the part of a parameter file; its results root is meant unless another one is named."""
     text: str = arguments.params
-    return make.parse(kind, text) if text.lstrip().startswith("{") else of(present.load(Path(text), machine.load()))
+    if text.lstrip().startswith("{"):
+        found, root = make.parse(kind, text), RESULTS
+    else:
+        params = present.load(Path(text), machine.load())
+        found, root = of(params), params.results_root
+    if arguments.results is None:
+        arguments.results = Path(root)
+    return found
 
 
 def granted(arguments: Arguments) -> Machine:

@@ -16,7 +16,7 @@ from pathlib import Path
 import fxcore
 from fxcore import commands as run
 from fxcore import study_commands as study
-from fxcore.arguments import Arguments
+from fxcore.arguments import RESULTS, Arguments
 from fxcore.errors import InputError, refusal
 from fxcore.machine import place
 from fxcore.planning.contents import ALL_FIGURES, ALL_TABLES
@@ -50,21 +50,23 @@ class _Commands:
 
     def sliced(self, command: Callable[[Arguments], None]) -> argparse.ArgumentParser:
         """A rule's sub-command for a part of the parameters."""
-        made = self.whole(command)
+        made = self.whole(command, None, "that of the parameter file")
         made.add_argument(
             "--params", default=PARAMS, metavar="FILE", help=f"{_PARAMS_HELP}, or the JSON that a rule passes"
         )
         return made
 
-    def whole(self, command: Callable[[Arguments], None]) -> argparse.ArgumentParser:
-        """A rule's sub-command for a whole experiment."""
+    def whole(
+        self, command: Callable[[Arguments], None], root: Path | None = Path(RESULTS), meaning: str = "%(default)s"
+    ) -> argparse.ArgumentParser:
+        """A rule's sub-command for a whole experiment; `root` of the results unless another is given, and what help calls it."""
         made = self.add(command)
         made.add_argument(
             "--results",
             type=Path,
-            default=Path("results"),
+            default=root,
             metavar="FOLDER",
-            help="results root (default: %(default)s)",
+            help=f"results root (default: {meaning})",
         )
         made.add_argument("--log", type=Path, metavar="FILE", help="also write the log here")
         return made
@@ -194,7 +196,11 @@ def _add_check(commands: _Commands) -> None:
     made.add_argument("--params", default=PARAMS, metavar="FILE", help=_PARAMS_HELP)
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--keep-going", action="store_true", help="collect everything that is wrong, not only the first")
-    made.add_argument("--pictures", action="store_true", help="decode every picture, which may take hours")
+    made.add_argument(
+        "--pictures",
+        action="store_true",
+        help="decode every picture, and hold boxes and masks against it; may take hours",
+    )
 
 
 def _add_explain(commands: _Commands) -> None:

@@ -27,8 +27,9 @@ def ssl(arguments: Arguments) -> None:
     from fxcore.cxrlt.ssl import ssl as run
     from fxcore.data.store import open_stores
 
-    results, backbone = arguments.results, arguments.backbone
+    backbone = arguments.backbone
     slice_ = sliced(arguments, SslSlice, lambda params: make.ssl_slice(params, backbone, arguments.resolution))
+    results = arguments.results
     here = granted(arguments)
     if launched(arguments, here):
         return

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from fxcore import cli
 from fxcore.errors import InputError
@@ -197,6 +198,15 @@ def test_a_job_can_be_run_by_hand_from_a_parameter_file(tmp_path):
     assert (tmp_path / "splits/example_a.parquet").exists()
     assert cli.main(["visits", "foundation_x", "--params", str(TINY), "--results", str(tmp_path)]) == 0
     assert (tmp_path / "visits/foundation_x.json").exists()
+
+
+def test_by_hand_results_lie_where_the_parameter_file_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = yaml.safe_load(TINY.read_text())["results_root"]
+    assert root != "results"
+    assert cli.main(["phantom", "example_a", "--params", str(TINY)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == [root]
+    assert (tmp_path / root / "phantoms" / "example_a").is_dir()
 
 
 def test_the_generated_reference_is_the_committed_one(tmp_path):
