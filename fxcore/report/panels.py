@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from fxcore import paths, tablefile
@@ -63,6 +64,18 @@ def _colour(label: int) -> str:
     return COLOURS[label % len(COLOURS)]
 
 
+def _number(label: int, classes: Sequence[str]) -> str:
+    """What tells classes apart where several have one colour."""
+    return f"{label + 1} " if len(classes) > len(COLOURS) else ""
+
+
+def _tag(axis: Axes, at: Sequence[float] | NDArray[np.floating], text: str, label: int) -> None:
+    """A few letters in a class's colour, readable on black and on white, at the top left of what `at` begins with."""
+    edge = [withStroke(linewidth=1.2, foreground="black")]
+    style: dict[str, Any] = {"va": "top", "fontsize": 4.5, "clip_on": True, "path_effects": edge}
+    axis.text(at[0] + 1, at[1] + 1, text, color=_colour(label), **style)
+
+
 def _classes(panel: Panel) -> None:
     targets, known = panel.store.targets(panel.heads)
     classes = panel.heads.classes(Task.CLASSIFICATION)
@@ -80,18 +93,18 @@ def _classes(panel: Panel) -> None:
 def _boxes(panel: Panel) -> None:
     width, height = panel.store.native_size(panel.row)
     scale = panel.store.size / np.array([width, height, width, height])
+    classes = panel.heads.classes(Task.LOCALIZATION)
     labels, truth = panel.store.boxes(panel.row)
     for label, box in zip(labels, truth * scale, strict=True):
         _rectangle(panel.axis, box, edgecolor=_colour(label), **TRUTH)
+        _tag(panel.axis, box, _number(label, classes), label)
     sure = panel.found[panel.found["score"] >= panel.least]
     style = UNSURE if sure.empty else FOUND
     shown = panel.found.nlargest(1, "score") if sure.empty else sure
     for label, score, *box in shown[["label", "score", *BOXES]].itertuples(index=False):
-        left, top, *_ = drawn = np.array(box) * scale
+        drawn = np.array(box) * scale
         _rectangle(panel.axis, drawn, edgecolor=_colour(int(label)), **style)
-        panel.axis.text(
-            left + 1, top + 1, f"{score:.2f}", va="top", fontsize=4, color=_colour(int(label)), clip_on=True
-        )
+        _tag(panel.axis, drawn, f"{_number(int(label), classes)}{score:.2f}", int(label))
 
 
 def _rectangle(axis: Axes, box: NDArray[np.floating], **style: Any) -> None:
@@ -100,7 +113,7 @@ def _rectangle(axis: Axes, box: NDArray[np.floating], **style: Any) -> None:
 
 
 def _masks(panel: Panel) -> None:
-    size = panel.store.size
+    size, classes = panel.store.size, panel.heads.classes(Task.SEGMENTATION)
     table = panel.found.sort_values("label")
     found = [rle.decode({"size": [size, size], "counts": counts}) for counts in table["counts"]]
     for label, (truth, ours) in enumerate(zip(panel.store.mask(panel.row), found, strict=True)):
@@ -108,11 +121,16 @@ def _masks(panel: Panel) -> None:
             if mask.any() and not mask.all():
                 line: dict[str, Any] = {"linestyles": style["linestyle"], "linewidths": style["linewidth"]}
                 panel.axis.contour(mask, levels=[0.5], colors=_colour(label), **line)
+                rows, columns = np.nonzero(mask)
+                _tag(panel.axis, (columns[0], rows[0]), _number(label, classes), label)
 
 
 def _outlines(classes: tuple[str, ...]) -> list[Artist]:
     grey: dict[str, Any] = {"color": "0.3"}
-    lines = [Line2D([], [], label=name, color=_colour(label), linewidth=2) for label, name in enumerate(classes)]
+    lines = [
+        Line2D([], [], label=f"{_number(label, classes)}{name}", color=_colour(label), linewidth=2)
+        for label, name in enumerate(classes)
+    ]
     return [*lines, Line2D([], [], label="truth", **grey, **TRUTH), Line2D([], [], label="prediction", **grey, **FOUND)]
 
 
@@ -161,7 +179,9 @@ def panels(kind: Kind, results: FigureResults) -> Drawn:
             mine = predictions[(predictions["dataset"] == key) & (predictions["branch"] == branch)]
             _row(part, results, key, kind, branch, mine)
     if not keys:
-        return Drawn(figure, f"{run.title} is not trained for {kind.task}.")
+        nothing = f"{run.title} is not trained for {kind.task}."
+        figure.text(0.5, 0.5, nothing, ha="center", va="center")
+        return Drawn(figure, nothing)
     caption = (
         f"{results.kind(keys)} Test images of {results.named(keys)}, taken at even distances through the split and not by result,"
         f" predicted by {run.title}: of each dataset the branch and the cycle that validation chose, the branch named above the"
