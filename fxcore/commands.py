@@ -25,11 +25,12 @@ from fxcore.slices.train import KeepSlice, TrainSlice
 
 def plan(arguments: Arguments) -> None:
     """Print runs, stages and passes with their work, and what they cost."""
-    from fxcore.planning import outline
+    from fxcore.planning import backbones, outline
     from fxcore.planning.costs import Costs
     from fxcore.planning.work import Sizes
 
     params = present.load(Path(arguments.params), machine.load())
+    backbones.check(params)
     sizes = Sizes(params)
     wanted = arguments.costs or arguments.tflops is not None
     costs = Costs(params, sizes, arguments.tflops) if wanted else None

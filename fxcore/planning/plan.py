@@ -19,7 +19,7 @@ from fxcore.params.experiment import Params
 from fxcore.params.present import load
 from fxcore.params.training import Start
 from fxcore.passes import Stage
-from fxcore.planning import contents, resources
+from fxcore.planning import backbones, contents, resources
 from fxcore.planning.holdings import Holdings
 from fxcore.planning.study import Study, one_of
 from fxcore.planning.supply import Supply
@@ -66,7 +66,7 @@ class Plan:
 
     @classmethod
     def load(cls, file: str = "params.yaml") -> Plan:
-        """Read and check the parameters, the machine's facts, and that native data are there where a store still needs them.
+        """Read and check the parameters, the machine's facts, and that networks and native data are there where something needs them.
 
         Raises:
             InputError: one line naming file, key or folder, and what to do.
@@ -75,6 +75,7 @@ class Plan:
         plan = cls(load(Path(file), here), here)
         plan.supply.check()
         plan.study.check()
+        backbones.check(plan.params)
         for run, one in plan.params.runs.items():
             start = one.train.start
             if not isinstance(start, Start) or (paths.kept(plan.results, run) / paths.MANIFEST).exists():
