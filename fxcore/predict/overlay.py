@@ -28,7 +28,7 @@ from scipy import ndimage
 from fxcore.data import rle
 from fxcore.files import atomic
 from fxcore.predict.options import THRESHOLD
-from fxcore.report.style import COLOURS
+from fxcore.report.style import COLOURS, bright
 
 TINT = 0.1
 """Opacity of a mask's colour."""
@@ -378,5 +378,4 @@ def free(size: tuple[float, float], of: Area, within: Area, taken: Sequence[Area
 
 def _label(axis: Axes, text: str, place: Area, colour: str) -> None:
     _fill(axis, place, color="black", alpha=0.75, zorder=2)
-    bright = tuple(0.5 * part + 0.5 for part in to_rgb(colour))
-    _write(axis, place.left + 3, place.top, text, color=bright)
+    _write(axis, place.left + 3, place.top, text, color=bright(colour))

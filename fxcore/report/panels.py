@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from fxcore import paths, tablefile
@@ -24,13 +23,15 @@ from fxcore.evaluation.statistics import BOXES
 from fxcore.passes import Split, Task
 from fxcore.report.drawn import Drawn
 from fxcore.report.results import FigureResults
-from fxcore.report.style import COLOURS, STYLE, WIDTH
+from fxcore.report.style import COLOURS, STYLE, WIDTH, bright
 from fxcore.slices.data import Heads
 
 TRUTH: dict[str, Any] = {"linestyle": "--", "linewidth": 1.3}
 FOUND: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9}
 UNSURE: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
 """Truth is dashed, predictions are solid, or dotted where none is sure."""
+PLATE: dict[str, Any] = {"facecolor": "black", "alpha": 0.6, "pad": 1, "lw": 0}
+"""Behind what is written on an image."""
 LEGEND_COLUMNS = 8
 TOP = 3
 """Findings shown on an image, the most probable."""
@@ -71,9 +72,9 @@ def _number(label: int, classes: Sequence[str]) -> str:
 
 def _tag(axis: Axes, at: Sequence[float] | NDArray[np.floating], text: str, label: int) -> None:
     """A few letters in a class's colour, readable on black and on white, at the top left of what `at` begins with."""
-    edge = [withStroke(linewidth=1.2, foreground="black")]
-    style: dict[str, Any] = {"va": "top", "fontsize": 4.5, "clip_on": True, "path_effects": edge}
-    axis.text(at[0] + 1, at[1] + 1, text, color=_colour(label), **style)
+    if text:
+        style: dict[str, Any] = {"va": "top", "fontsize": 4.5, "clip_on": True, "bbox": PLATE}
+        axis.text(at[0] + 1, at[1] + 2, text, color=bright(_colour(label)), **style)
 
 
 def _classes(panel: Panel) -> None:
@@ -84,10 +85,9 @@ def _classes(panel: Panel) -> None:
         truth = "?" if not known[panel.row, label] else "+" if targets[panel.row, label] > 0.5 else "−"
         name = classes[int(label)]
         lines.append(f"{truth} {name if len(name) <= LETTERS else f'{name[: LETTERS - 1]}…'} {score:.2f}")
-    box = {"facecolor": "black", "alpha": 0.6, "pad": 1, "lw": 0}
     place: dict[str, Any] = {"transform": panel.axis.transAxes, "va": "bottom", "fontsize": 5}
     # Words take no part in the layout: wide ones would shrink the images.
-    panel.axis.text(0.02, 0.02, "\n".join(lines), color="white", bbox=box, **place).set_in_layout(False)
+    panel.axis.text(0.02, 0.02, "\n".join(lines), color="white", bbox=PLATE, **place).set_in_layout(False)
 
 
 def _boxes(panel: Panel) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.colors import to_rgb
+
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
 """The colour-blind safe palette of Okabe and Ito, those that show on grey."""
 STYLE: Any = {
@@ -28,3 +30,9 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": "#56B4E9", "linestyle": (0, (3, 1, 1, 1)), "marker": "P", "markersize": 3, "linewidth": 1.2},
 )
 """Lines that are told apart without colour, too."""
+
+
+def bright(colour: str) -> tuple[float, float, float]:
+    """A colour halfway to white, for letters on black."""
+    red, green, blue = to_rgb(colour)
+    return (red + 1) / 2, (green + 1) / 2, (blue + 1) / 2
