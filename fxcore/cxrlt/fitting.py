@@ -24,6 +24,7 @@ from fxcore.tensorfile import part
 from fxcore.training import runtime
 from fxcore.training.moments import optimizer_tensors, restore_optimizer
 from fxcore.training.save import Save
+from fxcore.training.schedule import cosine
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class Fitting:
         seed_torch(derive(self.seed, "update", self.updates))
         done = self.updates / (self.epochs * self.per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * 0.5 * (1 + math.cos(math.pi * done))
+            group["lr"] = cosine(group["base"], 0.0, done)
         self.optimizer.zero_grad(set_to_none=True)
         with runtime.autocast(self.how.precision, self.featured.device):
             logits = [head(features) for head in self.heads]

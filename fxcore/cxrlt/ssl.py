@@ -32,7 +32,6 @@ from fxcore.data.loaders import one_thread, watched
 from fxcore.data.store import Store
 from fxcore.errors import InputError
 from fxcore.machine import Machine, place
-from fxcore.params.cxrlt import Curve
 from fxcore.progress import Progress
 from fxcore.seeding import derive, seed_torch
 from fxcore.slices.cxrlt import SslSlice
@@ -42,6 +41,7 @@ from fxcore.training.history import Row, write_history
 from fxcore.training.moments import optimizer_tensors, restore_optimizer
 from fxcore.training.parallel import ALONE, Group
 from fxcore.training.save import Save
+from fxcore.training.schedule import cosine
 from fxcore.training.teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -53,11 +53,6 @@ COLUMNS = (
     *("gradient_norm", "images_per_second", "memory"),
 )
 """Of the history CSV."""
-
-
-def cosine(curve: Curve, done: float) -> float:
-    """Along half a cosine; `done` in 0..1."""
-    return curve.end + (curve.start - curve.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +72,13 @@ class Now:
         how, stage = slice_.pretrain, slice_.stage
         done, rising = update / stage.updates, how.warmup * stage.updates
         peak = how.rate * math.sqrt(stage.batch_size / REFERENCE)
-        if update < rising:
-            rate = peak * update / rising
-        else:
-            rate = cosine(Curve(start=peak, end=how.final_rate), (update - rising) / (stage.updates - rising))
+        falling = cosine(peak, how.final_rate, (update - rising) / (stage.updates - rising))
         warm = how.teacher_temperature
         part = min(1.0, done / how.temperature_rise) if how.temperature_rise else 1.0
         return cls(
-            rate,
-            cosine(how.weight_decay, done),
-            cosine(how.momentum, done),
+            peak * update / rising if update < rising else falling,
+            cosine(how.weight_decay.start, how.weight_decay.end, done),
+            cosine(how.momentum.start, how.momentum.end, done),
             warm.start + (warm.end - warm.start) * part,
             update < how.freeze_prototypes * stage.updates,
         )

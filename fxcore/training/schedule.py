@@ -9,20 +9,23 @@ from fxcore.params.training import Ramp
 from fxcore.passes import Pass, Task
 
 
+def cosine(start: float, end: float, done: float) -> float:
+    """A number on half a cosine from `start` to `end`, where it stays once `done`, from 0, has come to 1."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
 def ramped(value: float | Ramp, done: int, horizon: int) -> float:
     """A number in the pass after `done` of the `horizon`'s passes: fixed, or along half a cosine from start to end."""
     if not isinstance(value, Ramp):
         return value
-    part = min(1.0, done / horizon)
-    return value.end + (value.start - value.end) * 0.5 * (1 + math.cos(math.pi * part))
+    return cosine(value.start, value.end, done / horizon)
 
 
 def factor(update: int, warmup: int, horizon: int) -> float:
     """Share of the base rate at an update, counted from 0: linear over `warmup` updates, then a cosine, zero at `horizon`."""
     if update < warmup:
         return (update + 1) / warmup
-    done = min(1.0, (update - warmup) / max(1, horizon - warmup))
-    return 0.5 * (1 + math.cos(math.pi * done))
+    return cosine(1.0, 0.0, (update - warmup) / max(1, horizon - warmup))
 
 
 def updates_of(passes: tuple[Pass, ...], images: Mapping[tuple[str, Task], int], batch_size: int) -> int:
