@@ -1,6 +1,6 @@
 """What a network says of image files: a JSON and an overlay an image, and a page that shows them all.
 
-An image whose JSON is already there, of the same bytes, weights and heads, is not predicted again; the JSON is written last.
+An image whose JSON is already there, of the same bytes, weights, heads and options, is not predicted again; the JSON is written last.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Predictor:
         self.card, self.device, self.how = weights.card, device, how
         self.model = weights.model.to(device)
         self.datasets = list(datasets) or list(data)
-        self.made_by = {"weights": {"file": name, "sha256": weights.sha256}, "heads": self.datasets}
+        options = {"detections": how.detections, "threshold": how.threshold}
+        self.made_by = {"weights": {"file": name, "sha256": weights.sha256}, "heads": self.datasets, **options}
 
     def prepare(self, picture: NDArray[np.uint8]) -> Tensor:
         """The picture as the network was trained on: (1, image_size, image_size), grey 0..255."""
@@ -125,7 +126,7 @@ class Predictor:
         }
 
     def done(self, job: Job) -> Found | None:
-        """What an earlier call wrote of the same bytes with the same weights and heads."""
+        """What an earlier call wrote of the same bytes with the same weights, heads and options."""
         try:
             found: Found = read_json(job.json)
         except InputError:

@@ -136,6 +136,10 @@ def test_what_is_done_is_not_done_again(folder, weights, tmp_path, monkeypatch):
     (tmp_path / "two.png").unlink()  # an overlay is gone
     _predict([folder], weights, tmp_path)
     assert seen == [2, 1, 2]
+    _predict([folder / "three.png"], weights, tmp_path, threshold=0.5)  # other boxes are drawn
+    _predict([folder / "three.png"], weights, tmp_path, threshold=0.5)
+    _predict([folder / "three.png"], weights, tmp_path, threshold=0.5, detections=3)
+    assert seen == [2, 1, 2, 1, 1]
 
 
 def test_the_page_shows_all_that_a_folder_holds(folder, weights, tmp_path):
