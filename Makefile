@@ -1,5 +1,5 @@
 # make reproduce   every table and figure, into results/
-# make test        what CI runs, but for the long tests
+# make test        what CI runs: all but the long tests
 # Both make the environment first. An environment of your own (a GPU server's torch): make reproduce VENV=/path
 
 VENV ?= .venv

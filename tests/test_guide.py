@@ -93,7 +93,7 @@ def test_ablations_of_the_page_change_what_they_say(tmp_path):
         "row_0": ["lock: none (not localization, segmentation)"],
         "row_1": ["momentum: none (not 0.8)"],
         "row_2": ["pretrain.consistency: 0"],
-        "row_3": ["cycles: 1 (not 4)", "repeats: 4 (not 1)"],
+        "row_3": ["cycles: 1 (not 3)", "repeats: 3 (not 1)"],
         "row_4": [
             "visits.rsna_pneumonia: classification (not classification, localization)",
             "visits.siim_acr: classification (not classification, localization, segmentation)",

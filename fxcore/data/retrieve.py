@@ -127,7 +127,7 @@ def describe(slice_: RetrieveSlice, native: Native) -> str:
     lines += [f"  {number}. {step}" for number, step in enumerate(steps, 1)]
     if route.by_hand:
         lines += [f"Put this into {native.folder}:", *(f"  {one}" for one in route.by_hand.tree)]
-        lines += [f"Then: fxcore check {key}"]
+        lines += [f"Then, with source: native in the parameters: fxcore check {key}"]
     if route.gigabytes:
         lines.append(f"It takes about {route.gigabytes:g} GB.")
     return "\n".join([*lines, *([route.note] if route.note else [])]) + "\n"

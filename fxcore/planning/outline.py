@@ -122,7 +122,7 @@ def _notes(lines: Sequence[Line]) -> Iterator[str]:
     if any(cell.startswith(EXPECTED) for cell in cells):
         yield (
             f"{EXPECTED} is expected of datasets of the size that fxcore/data/registry.yaml gives, with all images annotated"
-            " for every task; counted once their stores are made"
+            " for every task; counted once their images are split"
         )
 
 

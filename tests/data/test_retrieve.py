@@ -302,7 +302,7 @@ def test_a_dataset_for_a_person_says_what_to_do_until_it_is_there(tmp_path, monk
         f"Put this into {tmp_path}/candid_ptx:",
         "  Pneumothorax_reports.csv",
         "  dataset/ with the DICOM files, named by SOP instance",
-        "Then: fxcore check candid_ptx",
+        "Then, with source: native in the parameters: fxcore check candid_ptx",
     ]
     assert said.err.startswith(
         f"fxcore retrieve: datasets.candid_ptx: {tmp_path}/candid_ptx has no Pneumothorax_reports.csv"
