@@ -219,8 +219,8 @@ def test_both_tools_see_an_edit_alike(project, block):
     assert project.idle()
 
 
-WALKED = ("seed", "datasets", "runs", "report")
-"""Blocks whose edits are also made, undone and looked at: all is trained again, a store, one run, nothing."""
+WALKED = ("datasets", "runs", "report")
+"""Blocks whose edits are also made, undone and looked at: a store and all that is trained on it, one run, nothing."""
 
 
 @pytest.mark.long
@@ -257,17 +257,19 @@ def test_a_run_added_to_the_parameters_is_picked_up_by_both(fresh):
 
 
 @pytest.mark.long
-def test_after_a_revert_another_metric_is_scored_without_training_and_a_longer_run_goes_on(fresh):
+def test_after_a_revert_another_metric_trains_only_what_starts_from_its_choice_and_a_longer_run_goes_on(fresh):
     fresh.write(pretrain__batch_size=3)
     fresh.run("dvc", "repro")
     fresh.write()
     fresh.run("dvc", "repro")
+    started = {"transfer: training cycle_1"}  # from the state that validation chooses by this metric
     fresh.write(evaluate__iou=0.5)
-    assert not trainings(fresh.planned())
-    assert not trained(fresh.run("dvc", "repro"))
-    fresh.write(runs__foundation_x__train__cycles=3)
-    assert trainings(fresh.planned()) == {"foundation_x: training cycle_3"}
-    assert trained(fresh.run("dvc", "repro")) == {"foundation_x: training cycle_3"}
+    assert trainings(fresh.planned()) == started
+    assert trained(fresh.run("dvc", "repro")) <= started
+    fresh.write(evaluate__iou=0.5, runs__foundation_x__train__cycles=3)
+    longer = {"foundation_x: training cycle_3"}
+    assert longer <= trainings(fresh.planned()) <= longer | started
+    assert longer <= trained(fresh.run("dvc", "repro")) <= longer | started
     assert fresh.idle()
 
 
