@@ -261,7 +261,7 @@ def test_a_killed_process_ends_the_job_with_one_line_and_the_next_start_continue
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")  # two to lease; torch, which sees none, computes on the CPU
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # leases of its own
-    command = ["pretrain", RUN, "--stage", "cycle_1"]
+    command = ["pretrain", RUN, "--stage", "cycle_1", "--results", "results"]
     folder, work = (at(Path("results"), RUN) for at in (paths.checkpoints, paths.work))
     ended = threading.Event()
     killer = threading.Thread(target=_kill_the_second, args=(work / "cycle_1.safetensors", ended))
