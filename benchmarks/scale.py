@@ -128,7 +128,8 @@ def stores(file: Path) -> None:
         side = params.store_size
         # Files with nothing in them: nobody reads a pixel.
         np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (len(rows), side, side))
-        np.save(folder / "masks.npy", np.empty((0, 1, side, side // 8), dtype=np.uint8))
+        classes = len(slice_.dataset.classes(Task.SEGMENTATION))
+        np.save(folder / "masks.npy", np.empty((0, classes, side, -(-side // 8)), dtype=np.uint8))
         np.save(folder / "thumbs.npy", small[rows])
         for name, table in tables(slice_.dataset, key, hashes[rows], patients[rows], at).items():
             tablefile.write(folder / f"{name}.parquet", table)
