@@ -252,11 +252,7 @@ class Plan:
 
     def sliced(self, make: Callable[..., Block], *names: str) -> Callable[[Wildcards], str]:
         """For the `params` of a rule: what `make` takes of the parameters for the wildcards of some names, as JSON for the command."""
-
-        @cache
-        def made(*of: str) -> str:
-            return make(self.params, *of).canonical()
-
+        made = cache(lambda *of: make(self.params, *of).canonical())
         return lambda wildcards: made(*(getattr(wildcards, name) for name in names))
 
     # Resources
