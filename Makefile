@@ -24,7 +24,7 @@ test: $(ENVIRONMENT)
 
 # What takes minutes each: kills, damage and full disks, edits with both tools, and real radiographs, where ../shared is there.
 test-long: $(ENVIRONMENT)
-	$(PYTEST) -m long
+	$(PYTEST) -m long --verbose
 
 lint: $(ENVIRONMENT)
 	$(BIN)/ruff check .
