@@ -113,9 +113,6 @@ def parser() -> argparse.ArgumentParser:
     pages.add_argument(
         "--out", default="docs/reference", metavar="FOLDER", help="where to write (default: %(default)s)"
     )
-    pages.add_argument(
-        "--pipeline", default="dvc.yaml", metavar="FILE", help="DVC file to renew (default: %(default)s)"
-    )
     _add_check(commands)
     _add_explain(commands)
     _add_versioning(commands)
@@ -265,6 +262,7 @@ def _add_predict(commands: _Commands) -> None:
 
 
 def _add_versioning(commands: _Commands) -> None:
+    commands.add(run.sources)
     certified = commands.add(run.certify)
     certified.add_argument("--phase", choices=PHASES, help="only this phase's rules (default: all)")
     certified.add_argument("targets", nargs="*", metavar="target", help="files (default: all of the phase)")

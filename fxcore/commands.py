@@ -38,12 +38,18 @@ def plan(arguments: Arguments) -> None:
 
 
 def reference(arguments: Arguments) -> None:
-    """Write the generated reference pages, and the source files that the stages of `dvc.yaml` depend on."""
+    """Write the generated reference pages."""
     from fxcore import cli
     from fxcore import reference as pages
 
     pages.write(Path(arguments.out), cli.parser())
-    pages.renew_sources(Path(arguments.pipeline))
+
+
+def sources(_: Arguments) -> None:
+    """List the source files that the stages of `dvc.yaml` depend on; its first stage."""
+    from fxcore import versioning
+
+    versioning.write_sources()
 
 
 def certify(arguments: Arguments) -> None:

@@ -66,9 +66,13 @@ def modules(name: str) -> tuple[str, ...]:
     return tuple(f"{package}.{path.stem}" for path in sorted(folder.glob("*.py")) if path.stem != "__init__")
 
 
+def listing(*names: str) -> str:
+    """Source files of some modules and of all that they import from the package, a line `<sha256>  <file>` each, sorted by file."""
+    files = sorted({file for name in names for module in modules(name) for file in closure(module)})
+    sums = (hashlib.sha256((_PACKAGE.parent / file).read_bytes()).hexdigest() for file in files)
+    return "".join(f"{of}  {file}\n" for of, file in zip(sums, files, strict=True))
+
+
 def digest(*names: str) -> str:
-    """A checksum of the source files of some modules and of all that they import from the package."""
-    made = hashlib.sha256()
-    for file in sorted({file for name in names for file in closure(name)}):
-        made.update((_PACKAGE.parent / file).read_bytes())
-    return made.hexdigest()
+    """A checksum of these source files, of their contents and names."""
+    return hashlib.sha256(listing(*names).encode()).hexdigest()

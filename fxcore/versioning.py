@@ -11,23 +11,51 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fxcore import paths
+from fxcore import paths, sources
 from fxcore.cxrlt.keep_backbone import keep_backbone
 from fxcore.errors import InputError
-from fxcore.files import atomic
+from fxcore.files import atomic, write_text
 from fxcore.planning.plan import Plan
 from fxcore.training.keep import bring_back
 
 PARAMS = Path("params.yaml")
 ROOT = "results"
 """The only parameter file and the only results root that DVC knows."""
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "data": ("data.normalize", "data.adapters.*", "phantom.phantom", "phantom.native.*"),
+    "split": ("data.split",),
+    "visits": ("data.visits",),
+    "pretrain": ("training.pretrain", "training.keep"),
+    "score": ("evaluation.score",),
+    "release": ("evaluation.release",),
+    "few_shot": ("evaluation.few_shot",),
+    "corpus": ("cxrlt.corpus",),
+    "ssl": ("cxrlt.ssl", "cxrlt.keep_backbone"),
+    "head": ("cxrlt.head",),
+    "evaluate": (
+        *("data.leakage", "evaluation.evaluate", "evaluation.evaluate_few_shot", "evaluation.summary"),
+        "cxrlt.evaluate_head",
+    ),
+    "report": ("report.table", "report.figure", "report.cxrlt", "report.index"),
+}
+"""Modules of the rules that each stage of `dvc.yaml` runs; runs that start from another's weights share those of the others."""
 _BEFORE = Path(".dvc/tmp/fxcore-dvc.lock")
 """What `dvc.lock` was when a commit began that has not ended."""
+
+
+def write_sources() -> None:
+    """Write what `dvc.yaml` depends on instead of source files: for each stage `<sha256>  <file>` of all that its modules import.
+
+    DVC would repeat hundreds of files for each of its stages, in a `dvc.lock` that it reads and writes whole for every one that runs.
+    """
+    for stage, names in STAGES.items():
+        listed = sources.listing(*(f"fxcore.{name}" for name in names))
+        write_text(Path(ROOT, "sources", f"{stage}.txt"), listed)
 
 
 def certify(phase: str | None = None, targets: Sequence[str] = ()) -> None:
@@ -77,6 +105,7 @@ def record(file: str, targets: Iterable[str], strict: bool = False) -> str:
     planned = _run("snakemake", "--cores", "all", "--dry-run", "--quiet", "all", *config, "--", "all")
     if "Nothing to be done" not in planned:
         raise InputError("nothing recorded: some work is left; finish it with: snakemake --cores all")
+    write_sources()
     _mend()
     # A relink would give outputs new times, and Snakemake would take them for changed. Quiet, DVC hides what went wrong.
     _run("dvc", "commit", "--force", "--no-relink")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +21,7 @@ from fxcore.params.experiment import Params
 from fxcore.planning.plan import Plan
 from fxcore.slices import make
 from fxcore.sources import closure, modules
+from fxcore.versioning import STAGES, write_sources
 from tests.conftest import PROJECT, TINY, changed
 
 PIPELINE = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
@@ -125,7 +131,7 @@ def _seen_by_dvc(leaf: Leaf, after: dict[str, Any]) -> set[str]:
     naming = {
         name
         for name, stage in stages.items()
-        if any(place == key or place.startswith(f"{key}.") for key in stage["params"])
+        if any(place == key or place.startswith(f"{key}.") for key in stage.get("params", ()))
     }
     return naming | {name for name, stage in stages.items() if stage != others[name]}
 
@@ -166,7 +172,8 @@ def _jobs(content: dict[str, Any]) -> dict[str, Any]:
     metrics = [make.evaluate_slice(params, run) for run in params.trained]
     few_shot = make.few_shot_metrics_slice(params)
     heads = [make.evaluate_head_slice(params, name) for name in params.cxrlt.measured]
-    found["evaluate"] = (metrics, few_shot, heads, plan.targets("evaluate"), plan.choices_of_runs(None))
+    shared = (make.leakage_slice(params), plan.data.split_stores)
+    found["evaluate"] = (metrics, few_shot, heads, shared, plan.targets("evaluate"), plan.choices_of_runs(None))
     shown = (make.table_slice(params), make.figure_slice(params), make.report_slice(params))
     found["report"] = (*shown, plan.targets("report"))
     return found
@@ -211,9 +218,11 @@ DVC_ONLY = {
     ("cxrlt", "ensembles", "both", "title"): {"evaluate"},
     **{leaf: {"report"} for leaf in CASES if leaf[:2] == ("cxrlt", "backbones") and leaf[-1] == "gpus"},
     # Phantoms hold out what their numbers say.
-    **{leaf: {"split"} for leaf in CASES if leaf[:2] == ("splits", "holdout")},
+    **{leaf: {"split", "evaluate"} for leaf in CASES if leaf[:2] == ("splits", "holdout")},
     # What is said of datasets decides families and what phantoms hold out, and dvc.yaml cannot name that of all datasets alone.
-    **{leaf: {"split"} for leaf in CASES if leaf[0] == "datasets" and leaf[2] not in ("adapter", "phantom")},
+    **{
+        leaf: {"split", "evaluate"} for leaf in CASES if leaf[0] == "datasets" and leaf[2] not in ("adapter", "phantom")
+    },
 }
 """Stages that DVC starts in vain: Snakemake has nothing to do in them."""
 
@@ -246,37 +255,58 @@ def test_every_value_concerns_a_stage():
 )
 def test_every_stage_asks_for_values_that_the_parameter_file_spells_out(content):
     for stage in _resolved(content).values():
-        for key in stage["params"]:
+        for key in stage.get("params", ()):
             _at(content, key.split("."))  # what has no value must say so
 
 
-RULES = {
-    "data": ("data.normalize", "data.adapters.*", "phantom.phantom", "phantom.native.*"),
-    "split": ("data.split",),
-    "visits": ("data.visits",),
-    "pretrain": ("training.pretrain", "training.keep"),
-    "score": ("evaluation.score",),
-    "release": ("evaluation.release",),
-    "finetune_visits": ("data.visits",),
-    "finetune": ("training.pretrain", "training.keep", "evaluation.score"),
-    "few_shot": ("evaluation.few_shot",),
-    "corpus": ("cxrlt.corpus",),
-    "ssl": ("cxrlt.ssl", "cxrlt.keep_backbone"),
-    "head": ("cxrlt.head",),
-    "evaluate": (
-        *("evaluation.evaluate", "evaluation.evaluate_few_shot", "cxrlt.evaluate_head", "evaluation.summary"),
-    ),
-    "report": ("report.table", "report.figure", "report.cxrlt", "report.index"),
+PLANNED = {
+    *("data.normalize", "data.adapters.*", "phantom.phantom", "phantom.native.*"),
+    *("report.table", "report.figure", "report.cxrlt"),
 }
-"""Modules of the rules that a stage runs."""
+"""Modules of rules whose sources the plan knows, since they depend on the job."""
 
 
-@pytest.mark.parametrize("stage", DVC)
-def test_a_stage_depends_on_the_source_files_of_its_rules(stage):
+def test_the_modules_of_every_rule_are_among_those_of_a_stage():
+    rules = "".join(path.read_text() for path in (PROJECT / "workflow" / "rules").glob("*.smk"))
+    found = set(re.findall(r'sources\.closure\("fxcore\.([\w.]+)"\)', rules))
+    assert len(found) > 10
+    assert found | PLANNED == {name for names in STAGES.values() for name in names}
+
+
+SHARED = {"finetune_visits": {"visits"}, "finetune": {"pretrain", "score"}}
+"""Stages of runs that start from another's weights depend on the sources of these."""
+
+
+@pytest.mark.parametrize("stage", [name for name in DVC if name != "sources"])
+def test_a_stage_depends_on_the_list_of_its_source_files(stage):
     deps = DVC[stage].get("do", DVC[stage])["deps"]
-    listed = {one for one in deps if one.startswith("fxcore/")} - {"fxcore/data/registry.yaml"}
-    assert listed == {file for name in RULES[stage] for module in modules(f"fxcore.{name}") for file in closure(module)}
-    assert all((PROJECT / file).is_file() for file in listed)
+    listed = {one for one in deps if one.startswith("results/sources/")}
+    assert listed == {f"results/sources/{name}.txt" for name in SHARED.get(stage, {stage})}
+    assert {one for one in deps if one.startswith("fxcore")} <= {"fxcore/data/registry.yaml"}
+
+
+def test_what_a_stage_depends_on_is_listed_with_checksums(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_sources()
+    assert {path.stem for path in Path("results/sources").iterdir()} == set(STAGES) == set(DVC) - {"sources", *SHARED}
+    for stage, names in STAGES.items():
+        lines = Path(f"results/sources/{stage}.txt").read_text().splitlines()
+        found = {file: of for of, file in (line.split("  ") for line in lines)}
+        assert set(found) == {file for name in names for one in modules(f"fxcore.{name}") for file in closure(one)}
+        assert all(hashlib.sha256((PROJECT / file).read_bytes()).hexdigest() == of for file, of in found.items())
+
+
+def test_an_edit_changes_the_lists_of_the_stages_that_import_the_file_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(PROJECT / "fxcore", "fxcore", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "fxcore", "sources"]
+    subprocess.run(command, check=True)
+    before = {path.name: path.read_text() for path in Path("results/sources").iterdir()}
+    with Path("fxcore/training/loop.py").open("a") as source:
+        source.write("# edited\n")
+    subprocess.run(command, check=True)
+    changed_ = {path.stem for path in Path("results/sources").iterdir() if path.read_text() != before[path.name]}
+    assert changed_ == {"pretrain", "score", "few_shot"}
 
 
 def test_the_report_depends_on_the_titles_of_the_registry():

@@ -174,11 +174,13 @@ def fresh(recorded, tmp_path):
 FINETUNE = "transfer"
 """The tiny experiment's run that starts from another; it is also trained on few images."""
 TRAINED = {"pretrain@foundation_x", "pretrain@example_a_localization", "finetune@transfer", "few_shot@transfer"}
+VISITS = {"visits@foundation_x", "visits@example_a_localization", "finetune_visits@transfer"}
 HEADS = {f"head@{name}" for name in ("linear", "linear_random", "decoder", "joined")}
 EDITS = {
     "seed": ({"seed": 8}, TRAINED | {"ssl@vit", "ssl@random"} | HEADS),
     "cxrlt": ({"cxrlt__fit__batch_size": 3}, HEADS),
     "datasets": ({"datasets__example_a__phantom": {"train": 16, "val": 6, "test": 6}}, {"data@example_a"}),
+    "splits": ({"splits__near__distance": 3}, {"split", "evaluate", *VISITS}),
     "model": ({"model__localization__queries": 8}, {*TRAINED, "report"}),
     "pretrain": ({"pretrain__batch_size": 3}, {*TRAINED, "report"}),
     "runs": ({"runs__foundation_x__train__momentum": 0.5}, {"pretrain@foundation_x", "report"}),
@@ -191,13 +193,19 @@ EDITS = {
     "report": ({"report__panels": 3}, {"report"}),
 }
 """A change of one value in each block, and the stages that it concerns by itself."""
-IN_VAIN = {"datasets": {"split"}, "runs": {"evaluate"}, "finetune": {"evaluate"}, "report": {"release@foundation_x"}}
+IN_VAIN = {
+    "datasets": {"split", "evaluate"},
+    "runs": {"evaluate"},
+    "finetune": {"evaluate"},
+    "report": {"release@foundation_x"},
+}
 """Stages that DVC starts beside them, since it cannot know which values of a dataset say who its images are of, which of a run what
 it is compared with, or which of the report are titles."""
 AFTERWARDS = {"finetune": {"few_shot@transfer"}}
 """Jobs that Snakemake starts for a reason of their own, and DVC after those that their stage waits for."""
 WAITING = {block: {"finetune@transfer", "few_shot@transfer"} for block in ("seed", "model", "pretrain", "evaluate")}
 WAITING["seed"] |= HEADS
+WAITING["splits"] = {"evaluate", *VISITS}
 """The other way round: what they start from is made again, which is the reason that Snakemake names."""
 
 
