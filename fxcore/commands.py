@@ -322,6 +322,8 @@ def explain(arguments: Arguments) -> None:
     params = present.load(Path(arguments.params), machine.load())
     results = Results(arguments.results or Path(params.results_root), make.table_slice(params))
     facts = explaining.explain(results, arguments.table, arguments.dataset, arguments.task, TABLES, FIGURES)
+    runs = {run: make.train_slice(params, run) for run in facts["runs"] if run in params.trained}
+    facts["stale"] = explaining.stale(facts, runs, make.store_slice(params, arguments.dataset))
     as_json = json.dumps(facts, indent=1, ensure_ascii=False)
     sys.stdout.write(f"{as_json}\n" if arguments.json else explaining.describe(facts))
 

@@ -7,6 +7,7 @@ runs made them (`fxcore.report.render.Table`). A figure has no CSV; those of fin
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.files import read_json, sha256
+from fxcore.params.blocks import Block
 from fxcore.params.registry import registry
 from fxcore.passes import Split
 from fxcore.report import finetuning
@@ -195,6 +197,28 @@ def _data(results: Results, key: str, task: str) -> Facts:
     }
 
 
+def stale(facts: Facts, runs: Mapping[str, Block], data: Block) -> list[str]:
+    """What was made with other values than the parameters have now: `joint: pretrain.batch_size was 4, is now 8`.
+
+    Args:
+        facts: of `explain`.
+        runs: what the training of each run would be given now, of runs that there still are.
+        data: what the dataset's store would be made of now.
+    """
+    made = [(name, facts["runs"][name]["params"]["value"], slice_) for name, slice_ in runs.items()]
+    made += [(facts["dataset"], facts["data"]["params"], data)]
+    return [f"{name}: {one}" for name, was, now in made for one in _changes(was, json.loads(now.canonical()), "")]
+
+
+def _changes(was: Any, now: Any, place: str) -> Iterator[str]:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in dict.fromkeys((*was, *now)):
+            yield from _changes(was.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif was != now:
+        before, after = (json.dumps(value, ensure_ascii=False) for value in (was, now))
+        yield f"{place} was {before}, is now {after}"
+
+
 def describe(facts: Facts) -> str:
     """The facts for people; what is long is only pointed to."""
     data = facts["data"]
@@ -206,7 +230,11 @@ def describe(facts: Facts) -> str:
         title = ", ".join(filter(None, (run["title"], run["role"])))
         lines += ["", f"{name}: {title} ({', '.join(run['columns'])})", *_facts(_of_run(run))]
     kind = "phantom data: synthetic pictures, not radiographs" if data["synthetic"] else "real radiographs"
-    return "\n".join([*lines, "", f"{facts['dataset']}: {data['title']}, {kind}", *_facts(_of_data(data)), ""])
+    lines += ["", f"{facts['dataset']}: {data['title']}, {kind}", *_facts(_of_data(data))]
+    if facts.get("stale"):
+        lines += ["", "Made with other parameters than there are now; made anew by: snakemake --cores all"]
+        lines += [f"  {one}" for one in facts["stale"]]
+    return "\n".join([*lines, ""])
 
 
 def _facts(named: Iterable[tuple[str, str]]) -> Iterator[str]:

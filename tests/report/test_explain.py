@@ -5,12 +5,14 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from fxcore import cli, paths
 from fxcore.errors import InputError
 from fxcore.files import read_json, write_json
+from fxcore.params.blocks import Block
 from fxcore.planning.contents import FIGURES, TABLES
-from fxcore.report.explain import _of_figure, describe, explain
+from fxcore.report.explain import _of_figure, describe, explain, stale
 from tests.report.study import STUDY
 
 PHANTOM = {"source": "phantom", "phantom": {"train": 1, "val": 1, "test": 1}}
@@ -142,6 +144,31 @@ def test_people_read_the_same_in_short(results):
     ):
         assert line in lines, text
     assert not any(line.startswith(("empty", "run ", "source 5")) for line in lines)
+
+
+class Given(Block):
+    run: str
+    seed: int
+    pretrain: dict[str, float] = Field(default_factory=dict)
+
+
+def test_what_was_made_with_other_parameters_than_there_are_now_is_said(results):
+    facts = _explain(results, "table3_pretraining", "siim_acr", "classification")
+    facts["data"]["params"] = {"run": "siim_acr", "seed": 1, "pretrain": {"rate": 0.5, "decay": 0.25}}
+    same, other = Given(run="joint", seed=7), Given(run="alone", seed=9)
+    data = Given(run="siim_acr", seed=1, pretrain={"rate": 0.75})
+    for name in ("joint", "alone"):
+        facts["runs"][name]["params"]["value"]["pretrain"] = {}
+    assert stale(facts, {"joint": same, "alone": other}, data) == [
+        "alone: seed was 7, is now 9",
+        "siim_acr: pretrain.rate was 0.5, is now 0.75",
+        "siim_acr: pretrain.decay was 0.25, is now null",
+    ]
+    told = describe(facts | {"stale": ["alone: seed was 7, is now 9"]}).splitlines()
+    assert told[-2:] == [
+        "Made with other parameters than there are now; made anew by: snakemake --cores all",
+        "  alone: seed was 7, is now 9",
+    ]
 
 
 def test_figure_2_is_explained_by_the_joint_run_and_its_snapshots(results):

@@ -175,6 +175,7 @@ def test_every_number_is_explained_by_files_that_are_there(experiment, capsys):
         asked = ["explain", of, "example_a", task, "--params", str(experiment.params())]
         assert cli.main([*asked, "--json"]) == 0
         facts = json.loads(capsys.readouterr().out)
+        assert facts["stale"] == []
         assert list(facts["runs"]) == ["foundation_x", "example_a_localization"][: 2 if task == "localization" else 1]
         for run in facts["runs"].values():
             for one in (*run["chosen"].values(), run["predictions"], *run.get("snapshots", ())):
