@@ -356,7 +356,7 @@ def draw(images: Sequence[int], least: Mapping[str, Cost], found: Sequence[Mappi
             top = max(getattr(found[-1][job], field) for job in shown)
             axis.plot(images, [top * one / images[-1] for one in images], color="0.6", linewidth=0.8, label="linear")
             axis.set(xscale="log", yscale="log", xlabel="images", ylabel=f"{label}, beyond {FEW:,} images")
-            axis.yaxis.set_major_formatter("{x:g}")  # our style takes no text for mathematics, as which powers are written
+            axis.yaxis.set_major_formatter("{x:g}")  # powers are markup, which our style shows as it is
             axis.set_xticks(images, [f"{one:,}" for one in images])
             axis.minorticks_off()
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
