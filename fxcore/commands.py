@@ -12,6 +12,7 @@ from typing import Any
 from fxcore import machine, paths, study_commands
 from fxcore.arguments import Arguments, granted, launched, sliced
 from fxcore.errors import InputError
+from fxcore.files import snakemake
 from fxcore.params import experiment, present
 from fxcore.planning.contents import CXRLT_FIGURES, CXRLT_TABLES, FIGURES, TABLES, shows
 from fxcore.predict.options import Options
@@ -322,10 +323,22 @@ def explain(arguments: Arguments) -> None:
     params = present.load(Path(arguments.params), machine.load())
     results = Results(arguments.results or Path(params.results_root), make.table_slice(params))
     facts = explaining.explain(results, arguments.table, arguments.dataset, arguments.task, TABLES, FIGURES)
-    runs = {run: make.train_slice(params, run) for run in facts["runs"] if run in params.trained}
-    facts["stale"] = explaining.stale(facts, runs, make.store_slice(params, arguments.dataset))
+    runs = {
+        run: [
+            *(
+                of(params, run).model_dump(mode="json")
+                for of in (make.train_slice, make.score_slice, make.evaluate_slice)
+            ),
+            {"cycles": params.trained[run].train.cycles},
+        ]
+        for run in facts["runs"]
+        if run in params.trained
+    }
+    data = make.store_slice(params, arguments.dataset).model_dump(mode="json")
+    facts["stale"] = explaining.stale(facts, runs, data)
     as_json = json.dumps(facts, indent=1, ensure_ascii=False)
-    sys.stdout.write(f"{as_json}\n" if arguments.json else explaining.describe(facts))
+    again = snakemake(file=str(arguments.params))
+    sys.stdout.write(f"{as_json}\n" if arguments.json else explaining.describe(facts, again))
 
 
 def import_weights(arguments: Arguments) -> None:

@@ -196,8 +196,8 @@ def again(path: Path) -> str:
     return f"make it again with: {snakemake('--force', '--', str(path))}"
 
 
-def snakemake(*more: str) -> str:
-    """The command of a person who makes the results that this job is one of; Snakemake tells its jobs the parameter file."""
-    file = os.environ.get("FXCORE_PARAMS", "params.yaml")
+def snakemake(*more: str, file: str | None = None) -> str:
+    """The command of a person who makes the results of a parameter file, or those that this job is one of: Snakemake tells its jobs."""
+    file = file or os.environ.get("FXCORE_PARAMS", "params.yaml")
     chosen = () if file == "params.yaml" else ("--config", f"params={file}")
     return shlex.join(("snakemake", "--cores", "all", *chosen, *more))

@@ -118,7 +118,10 @@ def _passes(params: Params, sizes: Sizes, name: str, costs: Costs | None) -> lis
 def _notes(lines: Sequence[Line]) -> Iterator[str]:
     cells = {cell for line in lines for cell in line}
     if UNKNOWN in cells:
-        yield f"{UNKNOWN} is known once the dataset's images are split: snakemake --cores all --config phase=data, then phase=split"
+        yield (
+            f"{UNKNOWN} is known once the dataset's images are split:"
+            " snakemake --cores all --config params=FILE phase=data, then phase=split"
+        )
     if any(cell.startswith(EXPECTED) for cell in cells):
         yield (
             f"{EXPECTED} is expected of datasets of the size that fxcore/data/registry.yaml gives, with all images annotated"

@@ -15,7 +15,6 @@ from typing import Any
 from fxcore import paths
 from fxcore.errors import InputError
 from fxcore.files import read_json, sha256
-from fxcore.params.blocks import Block
 from fxcore.params.registry import registry
 from fxcore.passes import Split
 from fxcore.report import finetuning
@@ -159,6 +158,10 @@ def _run(results: Results, run: str, dataset: str, task: str, snapshots: bool) -
             "evaluated": evaluated["provenance"]["commit"],
         },
         "predictions": _file(predictions, _sha256(predictions)),
+        "made_with": [
+            *(trained["params"], choice["params"], evaluated["provenance"]["params"]),
+            {"cycles": max(kept.weights)},
+        ],
     }
     if snapshots:
         facts["snapshots"] = [_file(path, sums[f"snapshots/{path.name}"]) for path in kept.snapshots]
@@ -197,17 +200,19 @@ def _data(results: Results, key: str, task: str) -> Facts:
     }
 
 
-def stale(facts: Facts, runs: Mapping[str, Block], data: Block) -> list[str]:
+def stale(facts: Facts, runs: Mapping[str, Sequence[Facts]], data: Facts) -> list[str]:
     """What was made with other values than the parameters have now: `joint: pretrain.batch_size was 4, is now 8`.
 
     Args:
         facts: of `explain`.
-        runs: what the training of each run would be given now, of runs that there still are.
+        runs: what the training of each run, its predictions and metrics would be made with now, and its cycles.
         data: what the dataset's store would be made of now.
     """
-    made = [(name, facts["runs"][name]["params"]["value"], slice_) for name, slice_ in runs.items()]
+    made = [
+        (name, *pair) for name, now in runs.items() for pair in zip(facts["runs"][name]["made_with"], now, strict=True)
+    ]
     made += [(facts["dataset"], facts["data"]["params"], data)]
-    return [f"{name}: {one}" for name, was, now in made for one in _changes(was, json.loads(now.canonical()), "")]
+    return list(dict.fromkeys(f"{name}: {one}" for name, was, now in made for one in _changes(was, now, "")))
 
 
 def _changes(was: Any, now: Any, place: str) -> Iterator[str]:
@@ -219,8 +224,8 @@ def _changes(was: Any, now: Any, place: str) -> Iterator[str]:
         yield f"{place} was {before}, is now {after}"
 
 
-def describe(facts: Facts) -> str:
-    """The facts for people; what is long is only pointed to."""
+def describe(facts: Facts, command: str = "snakemake --cores all") -> str:
+    """The facts for people, and the command that makes anew what is stale; what is long is only pointed to."""
     data = facts["data"]
     lines = [f"{data['title']} ({facts['dataset']}), {facts['task']}, in {facts['file']}"]
     for row in facts["rows"]:
@@ -232,7 +237,7 @@ def describe(facts: Facts) -> str:
     kind = "phantom data: synthetic pictures, not radiographs" if data["synthetic"] else "real radiographs"
     lines += ["", f"{facts['dataset']}: {data['title']}, {kind}", *_facts(_of_data(data))]
     if facts.get("stale"):
-        lines += ["", "Made with other parameters than there are now; made anew by: snakemake --cores all"]
+        lines += ["", f"Made with other parameters than there are now; made anew by: {command}"]
         lines += [f"  {one}" for one in facts["stale"]]
     return "\n".join([*lines, ""])
 

@@ -5,12 +5,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from pydantic import Field
 
 from fxcore import cli, paths
 from fxcore.errors import InputError
 from fxcore.files import read_json, write_json
-from fxcore.params.blocks import Block
 from fxcore.planning.contents import FIGURES, TABLES
 from fxcore.report.explain import _of_figure, describe, explain, stale
 from tests.report.study import STUDY
@@ -43,12 +41,14 @@ CHOICES = {
         },
         "snapshots": [{"of": ["siim_acr", "segmentation"]}],
         "commit": "joint-scored",
+        "params": {"iou": 0.5},
     },
     "alone": {
         "metric": {"classification": "auc"},
         "candidates": [_candidate("student", 2, 0.25)],
         "chosen": {"siim_acr": {"classification": {"student": 2, "choice": "student"}}},
         "commit": "alone-scored",
+        "params": {"iou": 0.5},
     },
 }
 ROW = {"dataset": "SIIM-ACR", "key": "siim_acr", "task": "classification", "teacher": "90.0", "teacher_low": "80.0"}
@@ -68,7 +68,9 @@ def results(tiny, handmade):
     others = {"finetune": {}, "few_shot": {}, "release": ["joint"]}
     made = handmade(tiny(datasets=dict.fromkeys(VISITS, PHANTOM), runs=runs, report={}, **others), choices=CHOICES)
     for run in runs:
-        write_json(paths.metrics(made.root, run), {"provenance": {"commit": f"{run}-evaluated"}})
+        write_json(
+            paths.metrics(made.root, run), {"provenance": {"commit": f"{run}-evaluated", "params": {"resamples": 20}}}
+        )
         names = ("cycle_1.safetensors", "cycle_2.safetensors", "snapshots/cycle_2.safetensors")
         provenance = {"commit": f"{run}-trained", "params": {"seed": 7, "run": run}}
         kept = {"provenance": provenance, "files": {name: f"sha of {run} {name}" for name in names}}
@@ -146,23 +148,17 @@ def test_people_read_the_same_in_short(results):
     assert not any(line.startswith(("empty", "run ", "source 5")) for line in lines)
 
 
-class Given(Block):
-    run: str
-    seed: int
-    pretrain: dict[str, float] = Field(default_factory=dict)
-
-
 def test_what_was_made_with_other_parameters_than_there_are_now_is_said(results):
     facts = _explain(results, "table3_pretraining", "siim_acr", "classification")
-    facts["data"]["params"] = {"run": "siim_acr", "seed": 1, "pretrain": {"rate": 0.5, "decay": 0.25}}
-    same, other = Given(run="joint", seed=7), Given(run="alone", seed=9)
-    data = Given(run="siim_acr", seed=1, pretrain={"rate": 0.75})
-    for name in ("joint", "alone"):
-        facts["runs"][name]["params"]["value"]["pretrain"] = {}
-    assert stale(facts, {"joint": same, "alone": other}, data) == [
+    facts["data"]["params"] = {"key": "siim_acr", "phantom": {"train": 5, "val": 2}}
+    same = [{"seed": 7, "run": "joint"}, {"iou": 0.5}, {"resamples": 20}, {"cycles": 2}]
+    other = [{"seed": 9, "run": "alone"}, {"iou": 0.5}, {"resamples": 50}, {"cycles": 3}]
+    assert stale(facts, {"joint": same, "alone": other}, {"key": "siim_acr", "phantom": {"train": 6}}) == [
         "alone: seed was 7, is now 9",
-        "siim_acr: pretrain.rate was 0.5, is now 0.75",
-        "siim_acr: pretrain.decay was 0.25, is now null",
+        "alone: resamples was 20, is now 50",
+        "alone: cycles was 2, is now 3",
+        "siim_acr: phantom.train was 5, is now 6",
+        "siim_acr: phantom.val was 2, is now null",
     ]
     told = describe(facts | {"stale": ["alone: seed was 7, is now 9"]}).splitlines()
     assert told[-2:] == [
