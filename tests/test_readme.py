@@ -20,6 +20,8 @@ PAGES = [
 ]
 TINY = tuple(Path("docs") / name for name in ("getting-started.md", "how-to/debug-a-job.md"))
 """Pages whose my.yaml is a copy of the tiny preset; on others it is the reader's own, and its commands cannot run here."""
+OWN = "mine.yaml"
+"""Also the reader's own."""
 
 
 def commands(page: Path) -> list[str]:
@@ -42,7 +44,9 @@ def test_there_are_commands_to_test():
 
 
 @pytest.mark.parametrize(
-    ("page", "command"), [one for one in COMMANDS if "my.yaml" not in one[1] or one[0] in TINY], ids=str
+    ("page", "command"),
+    [one for one in COMMANDS if OWN not in one[1] and ("my.yaml" not in one[1] or one[0] in TINY)],
+    ids=str,
 )
 def test_a_command_of_the_docs(page, command):
     words = shlex.split(command.replace("my.yaml", "tests/presets/tiny.yaml"), comments=True)
