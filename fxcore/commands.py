@@ -323,14 +323,10 @@ def explain(arguments: Arguments) -> None:
     params = present.load(Path(arguments.params), machine.load())
     results = Results(arguments.results or Path(params.results_root), make.table_slice(params))
     facts = explaining.explain(results, arguments.table, arguments.dataset, arguments.task, TABLES, FIGURES)
+    slices = (make.train_slice, make.score_slice, make.evaluate_slice)
     runs = {
-        run: [
-            *(
-                of(params, run).model_dump(mode="json")
-                for of in (make.train_slice, make.score_slice, make.evaluate_slice)
-            ),
-            {"cycles": params.trained[run].train.cycles},
-        ]
+        run: {key: value for of in slices for key, value in of(params, run).model_dump(mode="json").items()}
+        | {"cycles": params.trained[run].train.cycles}
         for run in facts["runs"]
         if run in params.trained
     }

@@ -74,5 +74,5 @@ def listing(*names: str) -> str:
 
 
 def digest(*names: str) -> str:
-    """A checksum of these source files, of their contents and names."""
+    """A checksum of the listing of some modules: of names and contents of their source files."""
     return hashlib.sha256(listing(*names).encode()).hexdigest()

@@ -38,7 +38,10 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "ssl": ("cxrlt.ssl", "cxrlt.keep_backbone"),
     "head": ("cxrlt.head",),
     "evaluate": (
-        *("data.leakage", "evaluation.evaluate", "evaluation.evaluate_few_shot", "evaluation.summary"),
+        "data.leakage",
+        "evaluation.evaluate",
+        "evaluation.evaluate_few_shot",
+        "evaluation.summary",
         "cxrlt.evaluate_head",
     ),
     "report": ("report.table", "report.figure", "report.cxrlt", "report.index"),

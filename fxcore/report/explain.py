@@ -158,10 +158,10 @@ def _run(results: Results, run: str, dataset: str, task: str, snapshots: bool) -
             "evaluated": evaluated["provenance"]["commit"],
         },
         "predictions": _file(predictions, _sha256(predictions)),
-        "made_with": [
-            *(trained["params"], choice["params"], evaluated["provenance"]["params"]),
-            {"cycles": max(kept.weights)},
-        ],
+        "made_with": trained["params"]
+        | choice["params"]
+        | evaluated["provenance"]["params"]
+        | {"cycles": max(kept.weights)},
     }
     if snapshots:
         facts["snapshots"] = [_file(path, sums[f"snapshots/{path.name}"]) for path in kept.snapshots]
@@ -200,19 +200,17 @@ def _data(results: Results, key: str, task: str) -> Facts:
     }
 
 
-def stale(facts: Facts, runs: Mapping[str, Sequence[Facts]], data: Facts) -> list[str]:
+def stale(facts: Facts, runs: Mapping[str, Facts], data: Facts) -> list[str]:
     """What was made with other values than the parameters have now: `joint: pretrain.batch_size was 4, is now 8`.
 
     Args:
         facts: of `explain`.
-        runs: what the training of each run, its predictions and metrics would be made with now, and its cycles.
+        runs: what each run would be made with now, as its facts have it under `made_with`; of runs that there still are.
         data: what the dataset's store would be made of now.
     """
-    made = [
-        (name, *pair) for name, now in runs.items() for pair in zip(facts["runs"][name]["made_with"], now, strict=True)
-    ]
+    made = [(name, facts["runs"][name]["made_with"], now) for name, now in runs.items()]
     made += [(facts["dataset"], facts["data"]["params"], data)]
-    return list(dict.fromkeys(f"{name}: {one}" for name, was, now in made for one in _changes(was, now, "")))
+    return [f"{name}: {one}" for name, was, now in made for one in _changes(was, now, "")]
 
 
 def _changes(was: Any, now: Any, place: str) -> Iterator[str]:

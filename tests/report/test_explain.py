@@ -151,8 +151,8 @@ def test_people_read_the_same_in_short(results):
 def test_what_was_made_with_other_parameters_than_there_are_now_is_said(results):
     facts = _explain(results, "table3_pretraining", "siim_acr", "classification")
     facts["data"]["params"] = {"key": "siim_acr", "phantom": {"train": 5, "val": 2}}
-    same = [{"seed": 7, "run": "joint"}, {"iou": 0.5}, {"resamples": 20}, {"cycles": 2}]
-    other = [{"seed": 9, "run": "alone"}, {"iou": 0.5}, {"resamples": 50}, {"cycles": 3}]
+    same = {"seed": 7, "run": "joint", "iou": 0.5, "resamples": 20, "cycles": 2}
+    other = {"seed": 9, "run": "alone", "iou": 0.5, "resamples": 50, "cycles": 3}
     assert stale(facts, {"joint": same, "alone": other}, {"key": "siim_acr", "phantom": {"train": 6}}) == [
         "alone: seed was 7, is now 9",
         "alone: resamples was 20, is now 50",
